@@ -1,0 +1,30 @@
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: help demo test check-style test-fast install clean
+
+help:  ## this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+.venv/installed: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "OneLabel needs Python 3.11 or newer, this is " + sys.version.split()[0] + "; try: make PYTHON=python3.12")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@touch $@
+
+install: .venv/installed  ## make .venv and install the package into it
+
+demo: install  ## the embedded example, start to finish (about 3 minutes)
+	$(BIN)/onelabel demo --out demo --overwrite
+
+check-style: install
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+test: check-style  ## every check: style, types, tests, docstrings
+	$(BIN)/python -m pytest -n 2
+
+clean:  ## remove what make made
+	rm -rf .venv demo build dist

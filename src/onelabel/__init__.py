@@ -1,0 +1,1 @@
+"""OneLabel: multi-label image classifiers from one known label per image."""
