@@ -1,1 +1,1 @@
-"""The ground floor: errors, atomic writes, manifests, ids and progress. Imports nothing else of the package."""
+"""The ground floor: errors, atomic writes, manifests, ids, progress. Imports nothing else of the package."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 
@@ -67,9 +68,7 @@ class IdTable(Sequence[str]):
     @cached_property
     def _sorted_hashes(self) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
         data, offsets = self.buffer.tobytes(), self.offsets.tolist()
-        hashes = np.fromiter(
-            (_hash(data[a:b]) for a, b in zip(offsets, offsets[1:], strict=False)), np.uint64, len(self)
-        )
+        hashes = np.fromiter((_hash(data[a:b]) for a, b in itertools.pairwise(offsets)), np.uint64, len(self))
         order = np.argsort(hashes, kind="stable")
         return hashes[order], order
 

@@ -1,4 +1,4 @@
-"""JSON files with a kind and a format version, so that a newer or foreign file is refused and not guessed at."""
+"""JSON files with a kind and a format version, so that a newer or foreign file is refused."""
 
 from __future__ import annotations
 

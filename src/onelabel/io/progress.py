@@ -25,7 +25,7 @@ def progress(what: str, total: int, unit: str = "images") -> Iterator[Advance]:
         ...         advance()
     """
     if not sys.stderr.isatty():
-        yield lambda count=1: None
+        yield lambda count=1: None  # noqa: ARG005 - the signature is Advance
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, Task, TextColumn, TimeRemainingColumn
