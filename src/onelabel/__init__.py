@@ -1,1 +1,3 @@
 """OneLabel: multi-label image classifiers from one known label per image."""
+
+__version__ = "0.1.0"

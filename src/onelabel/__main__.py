@@ -1,0 +1,7 @@
+"""``python -m onelabel``."""
+
+import sys
+
+from onelabel.cli import main
+
+sys.exit(main())

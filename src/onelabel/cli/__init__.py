@@ -1,0 +1,81 @@
+"""The ``onelabel`` command: one light file a command, heavy imports inside its function."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+import onelabel
+from onelabel.io.errors import OneLabelError, unknown_name
+
+COMMANDS = {
+    "demo": "the embedded example, start to finish",
+    "check": "what is known, what is broken in labels and photos",
+    "simulate": "hide labels: one known positive per image from complete labels",
+    "embed": "encode photos once, into a store",
+    "methods": "the catalogue of training methods",
+    "train": "train a classifier from partial labels",
+    "evaluate": "score a trained run on labelled photos",
+    "predict": "name what is on photos",
+}
+"""Name and summary of each command; its code is ``onelabel.cli.NAME``."""
+
+USAGE_ERROR = 2
+INTERRUPTED = 130
+
+
+def overview() -> str:
+    """Return what ``onelabel --help`` prints."""
+    rows = "\n".join(f"  {name:<10} {summary}" for name, summary in COMMANDS.items())
+    return (
+        f"onelabel {onelabel.__version__}: multi-label image classifiers from one known label per image\n\n"
+        f"usage: onelabel COMMAND [options]\n\ncommands:\n{rows}\n\n"
+        "examples:\n"
+        "  onelabel demo\n"
+        "  onelabel check labels.csv --images photos\n"
+        "  onelabel train labels.csv --images photos --backbone resnet50.tv_in1k --out run\n\n"
+        "onelabel COMMAND --help shows the options of a command."
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        argv: arguments after the program's name; those of the process by default.
+
+    Returns:
+        Exit code: 0 well, 1 findings of ``check --strict``, 2 a mistake in the input, 130 interrupted.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return _run(arguments)
+    except OneLabelError as error:
+        print(f"onelabel: error: {' '.join(str(error).split(chr(10)))}", file=sys.stderr)
+        return USAGE_ERROR
+    except KeyboardInterrupt:
+        print("onelabel: interrupted; finished files are intact", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output (`| head`) has gone; Python would complain once more on exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _run(arguments: list[str]) -> int:
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(overview())
+        return 0
+    if arguments[0] in ("-V", "--version"):
+        print(f"onelabel {onelabel.__version__}")
+        return 0
+    name = arguments[0]
+    if name not in COMMANDS:
+        raise unknown_name("command", name, COMMANDS)
+    from onelabel.cli.parser import parse
+
+    module = import_module(f"onelabel.cli.{name}")
+    values = parse(name, module, arguments[1:])
+    return getattr(module, name)(**values) or 0

@@ -1,0 +1,174 @@
+"""From a typed function to a command: its arguments are the options, the YAML keys and the Python API."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from argparse import ArgumentError, RawDescriptionHelpFormatter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Optional
+
+import yaml
+from docstring_parser import parse as parse_docstring
+from jsonargparse import ActionConfigFile, ArgumentParser, DefaultHelpFormatter
+
+from onelabel.io.errors import OneLabelError, nearest
+
+
+@dataclass(frozen=True)
+class Choice:
+    """An option such as ``--method NAME`` whose value brings parameters ``--method.PARAMETER``.
+
+    Args:
+        key: name of the option.
+        resolve: gives the class whose constructor holds the parameters; raises for an unknown name.
+        skip: parameters that the program itself fills in.
+    """
+
+    key: str
+    resolve: Callable[[str], type]
+    skip: frozenset[str] = frozenset()
+
+
+class _HelpFormatter(DefaultHelpFormatter, RawDescriptionHelpFormatter):
+    """Keeps the line ends of descriptions, so that examples can be copied."""
+
+
+def parse(name: str, module: ModuleType, argv: Sequence[str]) -> dict[str, Any]:
+    """Turn the arguments of one command into the keyword arguments of its function.
+
+    Args:
+        name: the command; ``module`` has a function of that name, ``EXAMPLES`` (text) and, optionally,
+            ``CHOICES`` (:class:`Choice` objects).
+        module: the command's module.
+        argv: arguments after the command's name.
+
+    Raises:
+        OneLabelError: an unknown or missing option or key, or a value of the wrong type.
+    """
+    arguments = list(argv)
+    parser = _base_parser(name, module)
+    for choice in getattr(module, "CHOICES", ()):
+        arguments = _add_choice(parser, choice, arguments)
+    switches = _spell_as_flags(parser)
+    try:
+        values = parser.parse_args([_switch(argument, switches) for argument in arguments])
+    except ArgumentError as error:
+        raise OneLabelError(_explain(name, parser, error.message)) from None
+    result: dict[str, Any] = values.as_dict()
+    result.pop("config", None)
+    return result
+
+
+def _base_parser(name: str, module: ModuleType) -> ArgumentParser:
+    function = getattr(module, name)
+    text = parse_docstring(inspect.getdoc(function) or "")
+    description = f"{text.description}\n\nexamples:\n{inspect.cleandoc(module.EXAMPLES)}"
+    parser = ArgumentParser(
+        prog=f"onelabel {name}",
+        description=re.sub(r"(?m)^(?=onelabel )", "  ", description),
+        allow_abbrev=False,
+        exit_on_error=False,
+        formatter_class=_HelpFormatter,
+    )
+    parser.add_argument("--config", action=ActionConfigFile, help="YAML file with any of these options")
+    parameters = inspect.signature(function).parameters
+    many = [p.name for p in parameters.values() if p.default is p.empty and "list[" in str(p.annotation)]
+    skip = {*many, *(choice.key for choice in getattr(module, "CHOICES", ()))}
+    parser.add_function_arguments(function, as_group=False, as_positional=True, skip=skip)
+    descriptions = {parameter.arg_name: parameter.description for parameter in text.params}
+    for key in many:
+        parser.add_argument(key, nargs="+", type=str, help=descriptions[key])
+    return parser
+
+
+def _add_choice(parser: ArgumentParser, choice: Choice, argv: list[str]) -> list[str]:
+    """Add ``--key`` and the parameters of the chosen class; return ``argv`` with ``--key X`` made plain."""
+    flag = f"--{choice.key}"
+    name = _chosen(choice.key, argv)
+    help_text = f"name, or module:Class of your own; see its parameters with {flag} NAME --help"
+    if name is None:
+        parser.add_argument(flag, default=None, help=help_text)
+        return argv
+    parser.add_argument(f"{flag}.name", default=name, help=help_text)
+    parser.add_class_arguments(choice.resolve(name), choice.key, instantiate=False, skip=set(choice.skip))
+    result = list(argv)
+    for position, argument in enumerate(argv):
+        if argument == flag or argument.startswith(f"{flag}="):
+            result[position] = argument.replace(flag, f"{flag}.name", 1)
+    return result
+
+
+def _spell_as_flags(parser: ArgumentParser) -> set[str]:
+    """Spell options with dashes, as ``--val-fraction``; return the names of those that are true or false."""
+    switches = set()
+    for action in parser._actions:
+        for old in list(action.option_strings):
+            new = old.replace("_", "-")
+            action.option_strings[action.option_strings.index(old)] = new
+            parser._option_string_actions[new] = parser._option_string_actions.pop(old)
+        if action.option_strings and getattr(action, "_typehint", None) in (bool, bool | None, Optional[bool]):  # noqa: UP045
+            name = action.option_strings[0]
+            switches.add(name)
+            action.metavar = ""
+            action.option_strings = [name, f"--no-{name[2:]}"]
+    return switches
+
+
+def _switch(argument: str, switches: set[str]) -> str:
+    """Write ``--strict`` as ``--strict=true`` and ``--no-strict`` as ``--strict=false``."""
+    if argument in switches:
+        return f"{argument}=true"
+    positive = argument.replace("--no-", "--", 1)
+    return f"{positive}=false" if argument.startswith("--no-") and positive in switches else argument
+
+
+def _chosen(key: str, argv: Sequence[str]) -> str | None:
+    """Find the value of ``--key`` before parsing, on the command line or in the YAML files named there."""
+    for name in _values(f"--{key}", argv) + _values(f"--{key}.name", argv):
+        return name
+    for path in _values("--config", argv):
+        value = _read_yaml(path).get(key)
+        if isinstance(value, dict) and isinstance(value.get("name"), str):
+            return str(value["name"])
+        if value is not None:
+            raise OneLabelError(f"{path}: {key} must be written as {key}: {{name: NAME, parameter: value}}")
+    return None
+
+
+def _values(flag: str, argv: Sequence[str]) -> list[str]:
+    """List the values given to ``flag``, last first, as the last one wins."""
+    found = [argument.split("=", 1)[1] for argument in argv if argument.startswith(f"{flag}=")]
+    found += [value for argument, value in zip(argv, argv[1:], strict=False) if argument == flag]
+    return found[::-1]
+
+
+def _read_yaml(path: str) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise OneLabelError(f"--config {path} cannot be read: {error.strerror}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise OneLabelError(f"--config {path} is not YAML: {error}") from None
+    if not isinstance(content, dict):
+        raise OneLabelError(f"--config {path} must hold keys and values, such as 'epochs: 10'")
+    return content
+
+
+def _explain(name: str, parser: ArgumentParser, message: str) -> str:
+    """Make the parser's message one line and name the nearest valid option or key."""
+    line = re.sub(r"\s+", " ", message).strip()
+    options = [option for action in parser._actions for option in action.option_strings]
+    hint = _hint(re.findall(r"(--[\w.-]+)", line), options)
+    hint = hint or _hint(re.findall(r"'([\w.-]+)'", line), [action.dest for action in parser._actions])
+    return f"{name}: {line}{hint}; see onelabel {name} --help"
+
+
+def _hint(names: Iterable[str], known: Sequence[str]) -> str:
+    for unknown in names:
+        if unknown not in known and (hint := nearest(unknown, known)):
+            return hint
+    return ""

@@ -1,0 +1,1 @@
+"""Presets that bind a loss, a source, schedules and per-image state."""

@@ -1,0 +1,1 @@
+"""The two training loops: a head on cached features, and fine-tuning."""

@@ -1,0 +1,139 @@
+"""The run folder: what was asked, what happened, what came out.
+
+``config.yaml`` (resolved settings), ``environment.json``, ``metrics.jsonl`` (a line per epoch),
+``predictions.npz`` (scores of the validation rows), ``bundle/`` (the model) and, last, ``metrics.json``:
+a folder with that file is a finished run.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import shutil
+import sys
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+
+from onelabel.io.atomic import atomic_write, check_output
+from onelabel.io.errors import OneLabelError
+from onelabel.io.ids import IdTable
+from onelabel.io.manifest import read_manifest, write_manifest
+
+KIND = "onelabel-run"
+VERSION = 1
+_PACKAGES = (
+    "onelabel", "torch", "torchvision", "timm", "open_clip_torch", "lightning", "numpy", "pillow", "safetensors"
+)  # fmt: skip
+
+
+class RunFolder:
+    """A folder that one training run writes.
+
+    Args:
+        path: the folder.
+
+    Example:
+        >>> import tempfile
+        >>> run = RunFolder.create(Path(tempfile.mkdtemp()) / "run", {"epochs": 2})
+        >>> run.log({"epoch": 1, "loss": 0.5})
+        >>> run.finish({"epochs": 2})
+        >>> RunFolder.open(run.path).metrics["epochs"]
+        2
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @classmethod
+    def create(cls, path: str | Path, config: Mapping[str, Any], *, overwrite: bool = False) -> RunFolder:
+        """Start a run folder.
+
+        Args:
+            path: the folder.
+            config: resolved settings, written to ``config.yaml``.
+            overwrite: replace a folder that is a run folder; no other folder is ever removed.
+
+        Raises:
+            OneLabelError: the folder exists, or is not a run folder, or cannot be written.
+        """
+        path = require_free(path, overwrite=overwrite)
+        if path.exists():
+            shutil.rmtree(path)
+        run = cls(path)
+        with atomic_write(path / "config.yaml") as stream:
+            yaml.safe_dump(dict(config), stream, sort_keys=False, allow_unicode=True)
+        write_manifest(path / "environment.json", "onelabel-environment", 1, environment())
+        return run
+
+    @classmethod
+    def open(cls, path: str | Path) -> RunFolder:
+        """Open a finished run.
+
+        Raises:
+            OneLabelError: there is no finished run.
+        """
+        path = Path(path)
+        if not (path / "config.yaml").is_file():
+            raise OneLabelError(f"{path} is not a run folder (no config.yaml in it); give the --out of a train")
+        if not (path / "metrics.json").is_file():
+            raise OneLabelError(f"the run in {path} is not finished (no metrics.json); train it again")
+        return cls(path)
+
+    @property
+    def bundle(self) -> Path:
+        """Folder of the model."""
+        return self.path / "bundle"
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """Content of ``metrics.json``."""
+        return read_manifest(self.path / "metrics.json", KIND, VERSION)
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """Content of ``config.yaml``."""
+        content = yaml.safe_load((self.path / "config.yaml").read_text(encoding="utf-8"))
+        return dict(content)
+
+    def log(self, entry: Mapping[str, Any]) -> None:
+        """Append one line to ``metrics.jsonl``."""
+        with (self.path / "metrics.jsonl").open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps(entry, ensure_ascii=False) + "\n")
+
+    def save_predictions(self, ids: IdTable, class_ids: tuple[str, ...], logits: NDArray[np.float32]) -> None:
+        """Write ``predictions.npz``: ids (N,), classes (C,), logits (N, C) float32."""
+        with atomic_write(self.path / "predictions.npz", "wb") as stream:
+            np.savez(stream, ids=np.array(list(ids)), classes=np.array(class_ids), logits=logits)
+
+    def finish(self, metrics: Mapping[str, Any]) -> None:
+        """Write ``metrics.json``, which marks the run as finished."""
+        write_manifest(self.path / "metrics.json", KIND, VERSION, metrics)
+
+
+def require_free(path: str | Path, *, overwrite: bool) -> Path:
+    """Check that ``path`` may become a run folder, before any work.
+
+    Raises:
+        OneLabelError: it exists, and ``overwrite`` is False or it is not a run folder.
+    """
+    path = check_output(path, overwrite=overwrite)
+    if path.exists() and not (path / "config.yaml").is_file():
+        raise OneLabelError(f"{path} is not a run folder and will not be removed; give another --out")
+    return path
+
+
+def environment() -> dict[str, Any]:
+    """Return versions of Python and packages, and the machine's kind, as recorded with each run."""
+    versions = {}
+    for name in _PACKAGES:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            versions[name] = "unknown"
+    return {"python": sys.version.split()[0], "platform": platform.platform(), "packages": versions}
