@@ -110,7 +110,11 @@ def _spell_as_flags(parser: ArgumentParser) -> set[str]:
             new = old.replace("_", "-")
             action.option_strings[action.option_strings.index(old)] = new
             parser._option_string_actions[new] = parser._option_string_actions.pop(old)
-        if action.option_strings and getattr(action, "_typehint", None) in (bool, bool | None, Optional[bool]):  # noqa: UP045
+        if action.option_strings and getattr(action, "_typehint", None) in (
+            bool,
+            bool | None,
+            Optional[bool],
+        ):  # noqa: UP045
             name = action.option_strings[0]
             switches.add(name)
             action.metavar = ""

@@ -80,7 +80,9 @@ class RunFolder:
         """
         path = Path(path)
         if not (path / "config.yaml").is_file():
-            raise OneLabelError(f"{path} is not a run folder (no config.yaml in it); give the --out of a train")
+            raise OneLabelError(
+                f"{path} is not a run folder (no config.yaml in it); give the --out of a train"
+            )
         if not (path / "metrics.json").is_file():
             raise OneLabelError(f"the run in {path} is not finished (no metrics.json); train it again")
         return cls(path)

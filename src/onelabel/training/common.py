@@ -1,0 +1,71 @@
+"""What both training loops do alike."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from onelabel.io.errors import OneLabelError
+from onelabel.labels.table import LabelTable
+from onelabel.methods.base import Context, Method
+from onelabel.sources.base import Source
+
+Log = Callable[[dict[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a training loop hands over.
+
+    Args:
+        state: weights of the kept epoch.
+        epoch: the kept epoch, from 1.
+        score: its selection score; NaN with ``--select last``.
+        val_logits: its logits of the validation rows (N, C), or None.
+    """
+
+    state: dict[str, Tensor]
+    epoch: int
+    score: float
+    val_logits: NDArray[np.float32] | None
+
+
+def observed_prior(table: LabelTable) -> NDArray[np.float64]:
+    """Return the share of images where each class is marked present, (C,), kept off 0 and 1.
+
+    With one known label per image this is a lower bound of the true share.
+    """
+    positive = table.counts().positive.astype(np.float64)
+    return (positive + 0.5) / (len(table) + 1)
+
+
+def start_method(method: Method, source: Source | None, context: Context) -> None:
+    """Give method and source the training rows.
+
+    Raises:
+        OneLabelError: the method needs pseudo-labels and there is no source.
+    """
+    if method.needs_source and source is None:
+        raise OneLabelError(
+            "this method trains on pseudo-labels: give --vlm-store STORE (made by onelabel embed --vlm) "
+            "and --source vlpl, or choose a method without them, see onelabel methods"
+        )
+    if source is not None:
+        source.start(context.table)
+    method.start(context)
+
+
+def require_finite(loss: float, epoch: int) -> None:
+    """Stop a run whose loss is no longer a number.
+
+    Raises:
+        OneLabelError: says in which epoch, and what to change.
+    """
+    if not math.isfinite(loss):
+        raise OneLabelError(f"the loss became {loss} in epoch {epoch}: lower --lr, or check the features")
