@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import itertools
 import re
 from argparse import ArgumentError, RawDescriptionHelpFormatter
 from collections.abc import Callable, Iterable, Sequence
@@ -16,6 +17,9 @@ from docstring_parser import parse as parse_docstring
 from jsonargparse import ActionConfigFile, ArgumentParser, DefaultHelpFormatter
 
 from onelabel.io.errors import OneLabelError, nearest
+
+
+_SWITCH_TYPES = (bool, bool | None, Optional[bool])  # noqa: UP045 - the last two are not equal
 
 
 @dataclass(frozen=True)
@@ -110,11 +114,7 @@ def _spell_as_flags(parser: ArgumentParser) -> set[str]:
             new = old.replace("_", "-")
             action.option_strings[action.option_strings.index(old)] = new
             parser._option_string_actions[new] = parser._option_string_actions.pop(old)
-        if action.option_strings and getattr(action, "_typehint", None) in (
-            bool,
-            bool | None,
-            Optional[bool],
-        ):  # noqa: UP045
+        if action.option_strings and getattr(action, "_typehint", None) in _SWITCH_TYPES:
             name = action.option_strings[0]
             switches.add(name)
             action.metavar = ""
@@ -146,7 +146,7 @@ def _chosen(key: str, argv: Sequence[str]) -> str | None:
 def _values(flag: str, argv: Sequence[str]) -> list[str]:
     """List the values given to ``flag``, last first, as the last one wins."""
     found = [argument.split("=", 1)[1] for argument in argv if argument.startswith(f"{flag}=")]
-    found += [value for argument, value in zip(argv, argv[1:], strict=False) if argument == flag]
+    found += [value for argument, value in itertools.pairwise(argv) if argument == flag]
     return found[::-1]
 
 

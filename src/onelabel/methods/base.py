@@ -1,7 +1,7 @@
 """What a method is: a loss with its source, its schedule and its per-image state.
 
-A training loop, ours or a user's own, calls ``start`` once, ``start_epoch`` before and ``end_epoch`` after each
-epoch, and ``loss`` for each batch.
+A training loop, ours or a user's own, calls ``start`` once, ``start_epoch`` before and ``end_epoch`` after
+each epoch, and ``loss`` for each batch.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Context:
     seed: int = 0
     learning_rate: float = 1e-3
     expected_positives: float | None = None
-    device: torch.device = torch.device("cpu")
+    device: str = "cpu"
 
 
 @dataclass(frozen=True)

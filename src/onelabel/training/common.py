@@ -19,6 +19,10 @@ from onelabel.sources.base import Source
 Log = Callable[[dict[str, Any]], None]
 
 
+def no_log(entry: dict[str, Any]) -> None:
+    """Log nothing."""
+
+
 @dataclass(frozen=True)
 class Trained:
     """What a training loop hands over.

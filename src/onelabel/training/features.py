@@ -14,6 +14,8 @@ from onelabel.io.errors import OneLabelError
 from onelabel.io.ids import IdTable
 from onelabel.labels.table import LabelTable
 
+Rows = NDArray[np.int64]
+Bits = NDArray[np.bool_]
 CHUNK = 4096
 
 
@@ -32,9 +34,7 @@ class Features(Protocol):
     def mirrored(self) -> bool:
         """Whether there is a second row for the mirrored image."""
 
-    def rows(
-        self, index: NDArray[np.int64], mirrored: NDArray[np.bool_] | None = None
-    ) -> NDArray[np.float32]:
+    def rows(self, index: Rows, mirrored: Bits | None = None) -> NDArray[np.float32]:
         """Return features (B, views, D)."""
 
 
@@ -61,11 +61,11 @@ class FeatureRows:
                 "embed them first, with the same labels and --images folder"
             )
 
-    def batch(self, index: NDArray[np.int64], mirrored: NDArray[np.bool_] | None = None) -> Tensor:
+    def batch(self, index: Rows, mirrored: Bits | None = None) -> Tensor:
         """Return the whole-image features (B, D) of rows of the table."""
         return torch.from_numpy(self.features.rows(self._rows[index], mirrored)[:, 0])
 
-    def chunks(self) -> Iterator[NDArray[np.int64]]:
+    def chunks(self) -> Iterator[Rows]:
         """Yield the rows of the table from first to last, some thousand at a time."""
         for start in range(0, len(self.table), CHUNK):
             yield np.arange(start, min(start + CHUNK, len(self.table)))

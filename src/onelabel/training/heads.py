@@ -13,7 +13,7 @@ from torch import Tensor
 from onelabel.methods.base import Batch, Context, Method
 from onelabel.models.heads import LinearHead, initialise
 from onelabel.sources.base import Source
-from onelabel.training.common import Log, Trained, observed_prior, require_finite, start_method
+from onelabel.training.common import Log, Trained, no_log, observed_prior, require_finite, start_method
 from onelabel.training.features import FeatureRows
 from onelabel.training.keeper import Keeper
 from onelabel.training.order import epoch_order
@@ -29,7 +29,7 @@ def train_head(
     *,
     source: Source | None = None,
     expected_positives: float | None = None,
-    log: Log = lambda entry: None,
+    log: Log = no_log,
 ) -> Trained:
     """Train a linear head on cached features.
 

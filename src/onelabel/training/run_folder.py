@@ -28,7 +28,8 @@ from onelabel.io.manifest import read_manifest, write_manifest
 KIND = "onelabel-run"
 VERSION = 1
 _PACKAGES = (
-    "onelabel", "torch", "torchvision", "timm", "open_clip_torch", "lightning", "numpy", "pillow", "safetensors"
+    "onelabel", "torch", "torchvision", "timm", "open_clip_torch", "lightning", "numpy", "pillow",
+    "safetensors",
 )  # fmt: skip
 
 
