@@ -18,7 +18,6 @@ from jsonargparse import ActionConfigFile, ArgumentParser, DefaultHelpFormatter
 
 from onelabel.io.errors import OneLabelError, nearest
 
-
 _SWITCH_TYPES = (bool, bool | None, Optional[bool])  # noqa: UP045 - the last two are not equal
 
 

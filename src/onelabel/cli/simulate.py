@@ -1,0 +1,61 @@
+"""``onelabel simulate``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from onelabel.cli.reading import read_labels
+
+EXAMPLES = """
+onelabel simulate labels.csv --exhaustive --out single.csv
+onelabel simulate labels.csv --exhaustive --val-fraction 0.2 --out single.csv
+onelabel simulate labels.csv --exhaustive --positives 2 --negatives 3 --seed 7 --out some.csv
+"""
+
+
+def simulate(
+    labels: str,
+    *,
+    out: str,
+    positives: int = 1,
+    negatives: int = 0,
+    seed: int = 1200,
+    val_fraction: float = 0.0,
+    split_seed: int = 1200,
+    overwrite: bool = False,
+    **reading: Any,
+) -> None:
+    """Hide labels: keep one known positive per image, drawn at random, from complete labels.
+
+    The published protocol (Cole et al. 2021): labels are drawn for all training images, in file order; then a
+    part of them becomes the validation set, which keeps its complete labels. Images in a split called val or
+    test keep theirs too.
+
+    Args:
+        labels: complete labels: folder of class folders, CSV file (wide, long or list) or COCO JSON.
+        out: CSV file to write: 1, -1 or blank, read back by every command.
+        positives: known positives per image; -1 for all.
+        negatives: known negatives per image; -1 for all.
+        seed: of the draw; 1200 as published.
+        val_fraction: share of the training images that become validation images; 0.2 as published.
+        split_seed: of that split; 1200 as published.
+        overwrite: replace the file if it exists.
+    """
+    from onelabel.io.atomic import check_output
+    from onelabel.labels.describe import describe
+    from onelabel.labels.readers import save_labels
+    from onelabel.labels.simulate import simulate_single_positives
+
+    check_output(out, overwrite=overwrite)
+    table = read_labels(labels, **reading)
+    hidden = simulate_single_positives(
+        table,
+        positives=positives,
+        negatives=negatives,
+        seed=seed,
+        val_fraction=val_fraction,
+        split_seed=split_seed,
+    )
+    save_labels(hidden, out, overwrite=overwrite)
+    print(f"\nwritten to {out}:")
+    print(describe(hidden, "wide"))
