@@ -1,0 +1,32 @@
+"""The pure functions: ``f(logits, labels, *, ..., eps=0.0)`` gives the loss of each entry, (images, classes).
+
+Pseudo-label losses are ``f(logits, labels, pseudo, *, ..., eps=0.0)``. A function has the name of its loss
+with ``_`` for ``-``, and stands in the file of the loss; this module looks it up in the registry.
+
+Example:
+    >>> import torch
+    >>> from onelabel.losses import functional
+    >>> functional.em(torch.zeros(1, 2), torch.tensor([[1, 0]], dtype=torch.int8), alpha=0.1)
+    tensor([[ 0.6931, -0.0693]])
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+
+from torch import Tensor
+
+from onelabel.losses.registry import catalogue
+
+
+def __getattr__(name: str) -> Callable[..., Tensor]:
+    for entry in catalogue():
+        if entry.function == name:
+            function: Callable[..., Tensor] = getattr(importlib.import_module(entry.module), name)
+            return function
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(entry.function for entry in catalogue())
