@@ -10,8 +10,8 @@ onelabel train labels.csv --method em --help
 
 def methods() -> None:
     """List the training methods: name, family, what it is, what it needs."""
-    from onelabel.methods.registry import all_methods
+    from onelabel.methods.registry import catalogue
 
-    for info in all_methods():
+    for info in catalogue():
         needs = f" [needs {info.needs}]" if info.needs else ""
         print(f"{info.name:<12} {info.family:<22} {info.summary}{needs}")

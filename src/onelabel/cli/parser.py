@@ -109,10 +109,9 @@ def _spell_as_flags(parser: ArgumentParser) -> set[str]:
     """Spell options with dashes, as ``--val-fraction``; return the names of those that are true or false."""
     switches = set()
     for action in parser._actions:
-        for old in list(action.option_strings):
-            new = old.replace("_", "-")
-            action.option_strings[action.option_strings.index(old)] = new
-            parser._option_string_actions[new] = parser._option_string_actions.pop(old)
+        for old in action.option_strings:
+            parser._option_string_actions[old.replace("_", "-")] = parser._option_string_actions.pop(old)
+        action.option_strings = [old.replace("_", "-") for old in action.option_strings]
         if action.option_strings and getattr(action, "_typehint", None) in _SWITCH_TYPES:
             name = action.option_strings[0]
             switches.add(name)

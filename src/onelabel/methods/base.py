@@ -7,9 +7,8 @@ each epoch, and ``loss`` for each batch.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
-import torch
 from torch import Tensor, nn
 
 from onelabel.labels.table import LabelTable
@@ -48,8 +47,8 @@ class Batch:
         index: rows of the training table, (B,) int64.
         labels: observed labels, (B, C) int8: +1 present, 0 unknown, -1 absent.
         logits: scores of the classifier, (B, C).
-        mirrored: whether the classifier saw the mirrored image, (B,) bool.
-        valid: False for rows that only pad an uneven batch, (B,) bool.
+        mirrored: whether the classifier saw the mirrored image, (B,) bool, or None for never.
+        valid: False for rows that only pad an uneven batch, (B,) bool, or None for a batch without padding.
         weight: weight of each entry, (B, C), or None for ones.
         pseudo: pseudo-labels of the source, (B, C) int8, or None.
         pseudo_score: their scores in [0, 1], (B, C), or None.
@@ -59,23 +58,20 @@ class Batch:
     index: Tensor
     labels: Tensor
     logits: Tensor
-    mirrored: Tensor
-    valid: Tensor
+    mirrored: Tensor | None = None
+    valid: Tensor | None = None
     weight: Tensor | None = None
     pseudo: Tensor | None = None
     pseudo_score: Tensor | None = None
     features: Tensor | None = None
 
-
-def mean_over_valid(entries: Tensor, valid: Tensor) -> Tensor:
-    """Sum of ``entries`` (B, C) over valid rows, divided by (valid rows × C).
-
-    Example:
-        >>> mean_over_valid(torch.tensor([[1.0, 3.0], [9.0, 9.0]]), torch.tensor([True, False]))
-        tensor(2.)
-    """
-    kept = torch.where(valid[:, None], entries, torch.zeros_like(entries))
-    return kept.sum() / (valid.sum() * entries.shape[1])
+    def kept(self) -> Batch:
+        """Return the batch without its padding."""
+        if self.valid is None:
+            return self
+        index = self.valid.nonzero()[:, 0]
+        rows = {field.name: getattr(self, field.name) for field in fields(self)} | {"valid": None}
+        return Batch(**{name: None if value is None else value[index] for name, value in rows.items()})
 
 
 class Method(nn.Module):
@@ -101,21 +97,34 @@ class Method(nn.Module):
 
 
 class LossMethod(Method):
-    """A loss that needs neither schedule nor state.
+    """A loss without per-image state: entries from logits, labels and, for some, pseudo-labels.
 
     Args:
         loss: any registered loss; its reduction ("mean" or "sum") is kept.
 
     Example:
+        >>> import torch
         >>> from onelabel import losses
         >>> method = LossMethod(losses.create("an"))
-        >>> batch = Batch(torch.arange(1), torch.tensor([[1, 0]], dtype=torch.int8), torch.zeros(1, 2),
-        ...               torch.zeros(1, dtype=torch.bool), torch.ones(1, dtype=torch.bool))
-        >>> method.loss(batch)
+        >>> labels = torch.tensor([[1, 0]], dtype=torch.int8)
+        >>> method.loss(Batch(torch.arange(1), labels, torch.zeros(1, 2)))
         tensor(0.6931)
     """
 
-    def __init__(self, loss: Loss) -> None:
+    def __init__(self, loss: Loss, needs_source: bool = False) -> None:
         super().__init__()
         self.criterion = loss
-        self.needs_source = loss.needs_pseudo
+        self.needs_source = needs_source
+        self.epochs = 1
+
+    def start(self, context: Context) -> None:
+        self.epochs = context.epochs
+
+    def start_epoch(self, epoch: int) -> None:
+        self.criterion.start_epoch(epoch, self.epochs)
+
+    def loss(self, batch: Batch) -> Tensor:
+        batch = batch.kept()
+        inputs = {} if batch.pseudo is None or not self.needs_source else {"pseudo": batch.pseudo}
+        value: Tensor = self.criterion(batch.logits, batch.labels, batch.weight, **inputs)
+        return value
