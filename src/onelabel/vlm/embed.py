@@ -1,0 +1,159 @@
+"""Images in, finished shards out: the loop behind :func:`onelabel.vlm.store.write_store`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from onelabel.images.dataset import ImageRows
+from onelabel.images.transforms import Preprocess, mirror
+from onelabel.io.errors import ImageError, OneLabelError
+from onelabel.io.ids import IdTable
+from onelabel.io.manifest import digest_file
+from onelabel.io.progress import Advance
+from onelabel.vlm.layout import Manifest, Plan, load_array
+
+ImageEncoder = Callable[[Tensor], Tensor]
+"""Any callable (B, 3, H, W) -> (B, D): an encoder's ``encode_images``, or a backbone."""
+
+_Item = tuple[Tensor, NDArray[np.uint8]]
+
+
+class HashedImages(Dataset[_Item | ImageError]):
+    """Pixels and content hash of each image; a bad image is handed on as its error.
+
+    An error that a loader worker *raises* comes out as another type, so it is returned and raised outside.
+
+    Args:
+        root: image folder.
+        paths: file of each image below ``root``.
+        preprocess: what makes an image the encoder's input.
+        max_pixels: refuse larger images before decoding.
+    """
+
+    def __init__(self, root: Path, paths: IdTable, preprocess: Preprocess, max_pixels: int) -> None:
+        self._root, self._paths = root, paths
+        self._rows = ImageRows(root, paths, preprocess, max_pixels)
+
+    def path(self, index: int) -> Path:
+        """Return the file of an image."""
+        return self._root / self._paths.text(index)
+
+    def hash(self, index: int) -> NDArray[np.uint8]:
+        """Return the SHA-256 of the file of an image, (32,) uint8.
+
+        Raises:
+            ImageError: it cannot be read.
+        """
+        try:
+            return np.frombuffer(bytes.fromhex(digest_file(self.path(index))), np.uint8)
+        except OSError as error:
+            raise ImageError(self.path(index), f"cannot be read: {error.strerror or error}") from None
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def __getitem__(self, index: int) -> _Item | ImageError:
+        try:
+            digest = self.hash(index)
+            return self._rows[index][1], digest
+        except ImageError as error:
+            return error
+
+
+def _collate(items: list[_Item | ImageError]) -> _Item | ImageError:
+    good = []
+    for item in items:
+        if isinstance(item, ImageError):
+            return item
+        good.append(item)
+    return torch.stack([pixels for pixels, _ in good]), np.stack([digest for _, digest in good])
+
+
+def _stream(
+    images: HashedImages, batches: Sequence[range], workers: int
+) -> Iterator[tuple[range, Tensor, NDArray[np.uint8]]]:
+    loader: DataLoader[_Item | ImageError] = DataLoader(
+        images, batch_sampler=[list(batch) for batch in batches], num_workers=workers, collate_fn=_collate
+    )
+    try:
+        for index, batch in zip(batches, loader, strict=True):
+            if isinstance(batch, ImageError):
+                raise batch
+            yield index, *batch
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise OneLabelError(
+            f"a loader worker died ({str(error).splitlines()[0]}): too little memory or shared memory; "
+            "use fewer workers, or --workers 0"
+        ) from error
+
+
+def embed_shards(
+    manifest: Manifest, images: HashedImages, encoder: ImageEncoder,
+    batch_size: int, workers: int, advance: Advance,
+) -> None:  # fmt: skip
+    """Embed the images of all shards still to do and add each shard as it is finished.
+
+    An image is decoded once; its mirror image is the decoded one flipped.
+
+    Raises:
+        ImageError: an image cannot be used; shards finished before it stay.
+        OneLabelError: the encoder gives something else than (B, dim) finite numbers, or the disk is full.
+    """
+    plan = manifest.plan
+    shards = [plan.rows_of(number) for number in range(len(manifest.shards), plan.num_shards)]
+    batches = [rows[i : i + batch_size] for rows in shards for i in range(0, len(rows), batch_size)]
+    features, hashes = [], []
+    for index, pixels, digests in _stream(images, batches, workers):
+        features.append(_embed(encoder, pixels, plan, index))
+        hashes.append(digests)
+        advance(len(index))
+        if index.stop == plan.rows_of(len(manifest.shards)).stop:
+            manifest.add(np.concatenate(features), np.concatenate(hashes))
+            features, hashes = [], []
+
+
+@torch.inference_mode()
+def _embed(encoder: ImageEncoder, images: Tensor, plan: Plan, index: range) -> NDArray[np.float16]:
+    versions = [images, mirror(images)] if plan.mirrored else [images]
+    features = [encoder(version).float().cpu() for version in versions]
+    for feature in features:
+        if feature.shape != (len(images), plan.dim):
+            raise OneLabelError(
+                f"the encoder gives {tuple(feature.shape)} for a batch, expected {(len(images), plan.dim)}"
+            )
+    rows = torch.stack(features, dim=1)[:, None].to(torch.float16)
+    bad = (~torch.isfinite(rows)).flatten(1).any(dim=1)
+    if bad.any():
+        name = plan.ids.text(index[int(bad.nonzero()[0])])
+        raise OneLabelError(
+            f"the encoder gives values for {name} that float16 cannot hold (NaN or above 65504)"
+        )
+    array: NDArray[np.float16] = rows.numpy()
+    return array
+
+
+def check_images_unchanged(manifest: Manifest, images: HashedImages, advance: Advance) -> None:
+    """Compare the images of all finished shards with the content hashes in the store.
+
+    Raises:
+        OneLabelError: an image has changed since it was embedded.
+        ImageError: an image cannot be read.
+    """
+    for number in range(len(manifest.shards)):
+        known = load_array(manifest.hashes_file(number))
+        for row, digest in zip(manifest.plan.rows_of(number), known, strict=True):
+            if not np.array_equal(images.hash(row), digest):
+                raise OneLabelError(
+                    f"{images.path(row)} has changed since {manifest.folder} was begun: delete that folder "
+                    "to embed all images again"
+                )
+            advance()

@@ -1,0 +1,55 @@
+"""What decides an embedding, part by part, so that a stale one is refused and the reason named."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from onelabel.images.transforms import Preprocess
+from onelabel.io.manifest import digest_json
+
+GLOBAL_VIEW = "global"
+
+
+def digest_weights(state: Mapping[str, Tensor]) -> str:
+    """Return the SHA-256 of names, types, shapes and values, whatever file they came from."""
+    digest = hashlib.sha256()
+    for name in sorted(state):
+        value = state[name].detach().cpu()
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
+        digest.update(value.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def describe_tokenizer(tokenizer: object) -> str:
+    """Return the tokenizer's class, context length and, where it has one, the digest of its vocabulary."""
+    inner = getattr(tokenizer, "tokenizer", tokenizer)
+    vocabulary = inner.get_vocab() if hasattr(inner, "get_vocab") else getattr(inner, "encoder", {})
+    context = getattr(tokenizer, "context_length", None)
+    return f"{type(inner).__name__} context={context} vocabulary={digest_json(dict(vocabulary))}"
+
+
+def image_fingerprint(config: Mapping[str, Any], weights: str, preprocess: Preprocess) -> dict[str, str]:
+    """Return the parts that decide an image's vector, by name."""
+    return {
+        "architecture": digest_json(config),
+        "weights": weights,
+        "activation": "quick_gelu" if config.get("quick_gelu") else "gelu",
+        "preprocessing": json.dumps(preprocess.to_dict(), sort_keys=True),
+        "views": GLOBAL_VIEW,
+    }
+
+
+def differing_parts(one: Mapping[str, str], other: Mapping[str, str]) -> list[str]:
+    """Return the names of the parts in which two fingerprints differ.
+
+    Example:
+        >>> differing_parts({"weights": "a", "views": "global"}, {"weights": "b", "views": "global"})
+        ['weights']
+    """
+    return [key for key in dict.fromkeys([*one, *other]) if one.get(key) != other.get(key)]

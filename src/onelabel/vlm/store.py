@@ -1,0 +1,256 @@
+"""Embeddings of images on disk: written once, resumable, read by row without loading the whole."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from onelabel.images.decode import MAX_PIXELS
+from onelabel.images.transforms import Preprocess
+from onelabel.io.atomic import check_output
+from onelabel.io.errors import ImageError, OneLabelError
+from onelabel.io.ids import IdTable
+from onelabel.io.progress import progress
+from onelabel.vlm.embed import HashedImages, ImageEncoder, check_images_unchanged, embed_shards
+from onelabel.vlm.fingerprint import differing_parts
+from onelabel.vlm.layout import MANIFEST, Manifest, Plan, load_array, usual_shard_rows
+
+
+class EmbeddingStore:
+    """A finished store, opened for reading; made by :meth:`open`. Cheap to send to worker processes.
+
+    Args:
+        manifest: the checked description of the folder.
+
+    Attributes:
+        path: the folder.
+        ids: ids of the N rows.
+        dim: length D of an embedding.
+        views: names of the V views.
+        mirrored: whether each image has a second row for its mirror image.
+        fingerprint: what decides an embedding, part by part.
+    """
+
+    def __init__(self, manifest: Manifest) -> None:
+        plan = manifest.plan
+        self.path = manifest.folder
+        self.ids, self.dim, self.views = plan.ids, plan.dim, plan.views
+        self.mirrored, self.fingerprint = plan.mirrored, dict(plan.fingerprint)
+        self._shard_rows = plan.shard_rows
+        self._shards = [_open_shard(manifest, number) for number in range(plan.num_shards)]
+
+    @classmethod
+    def open(cls, path: str | Path, *, verify: bool = False) -> EmbeddingStore:
+        """Open a store.
+
+        Args:
+            path: its folder.
+            verify: compare the SHA-256 of every file, not only its size and time of modification.
+
+        Raises:
+            OneLabelError: there is none, it is not finished, or a file of it is missing or has changed.
+        """
+        path = Path(path)
+        if not path.is_dir():
+            begun = partial_folder(path).is_dir()
+            hint = (
+                "it is not finished: run the same `onelabel embed` again to go on"
+                if begun
+                else "no such folder"
+            )
+            raise OneLabelError(f"cannot open the store {path}: {hint}")
+        manifest = Manifest.read(path, verify=verify)
+        if len(manifest.shards) < manifest.plan.num_shards:
+            raise OneLabelError(
+                f"the store {path} is not finished: run the same `onelabel embed` again to go on"
+            )
+        return cls(manifest)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __reduce__(self) -> tuple[object, tuple[Path]]:
+        return EmbeddingStore.open, (self.path,)
+
+    def rows(self, index: ArrayLike, mirrored: ArrayLike | None = None) -> NDArray[np.float32]:
+        """Return the embeddings of some rows.
+
+        Args:
+            index: (B,) rows, 0 or more, in any order and repeated if wanted.
+            mirrored: (B,) bool: take the mirror image; None for never.
+
+        Returns:
+            (B, V, D) float32.
+
+        Raises:
+            OneLabelError: a mirror image is asked for and the store has none.
+            IndexError: a row does not exist.
+        """
+        rows = np.asarray(index, np.int64).reshape(-1)
+        if len(rows) and not 0 <= rows.min() <= rows.max() < len(self):
+            raise IndexError(f"rows {rows.min()} to {rows.max()} of a store with {len(self)}")
+        bits = np.zeros(len(rows), np.intp) if mirrored is None else np.asarray(mirrored).astype(np.intp)
+        if bits.any() and not self.mirrored:
+            raise OneLabelError(f"the store {self.path} has no rows for mirror images: embed again with them")
+        out = np.empty((len(rows), len(self.views), self.dim), np.float32)
+        shards = rows // self._shard_rows
+        for shard in np.unique(shards):
+            here = shards == shard
+            out[here] = self._shards[shard][rows[here] - shard * self._shard_rows, :, bits[here]]
+        return out
+
+    def require(self, fingerprint: Mapping[str, str]) -> None:
+        """Check that the store was made by the encoder that is in use now.
+
+        Raises:
+            OneLabelError: names the parts that differ.
+        """
+        parts = differing_parts(self.fingerprint, fingerprint)
+        if parts:
+            raise OneLabelError(
+                f"the store {self.path} was made with other {', '.join(parts)}: "
+                "embed again, or use the encoder that it was made with"
+            )
+
+
+def _open_shard(manifest: Manifest, number: int) -> NDArray[np.float16]:
+    path = manifest.rows_file(number)
+    array = load_array(path, mapped=True)
+    if array.dtype != np.float16 or array.shape != manifest.plan.shape_of(number):
+        raise OneLabelError(f"{path} does not hold what {MANIFEST} says: delete the store and embed again")
+    return array
+
+
+def write_store(
+    path: str | Path,
+    *,
+    root: str | Path,
+    ids: IdTable,
+    encoder: ImageEncoder,
+    preprocess: Preprocess,
+    dim: int,
+    fingerprint: Mapping[str, str],
+    paths: IdTable | None = None,
+    mirrored: bool = True,
+    batch_size: int = 64,
+    workers: int = 0,
+    max_pixels: int = MAX_PIXELS,
+    shard_rows: int | None = None,
+    overwrite: bool = False,
+) -> EmbeddingStore:
+    """Embed images into a store, or go on with one that was interrupted.
+
+    Work in progress is kept in ``PATH.partial``. When that folder exists and was begun for the same images
+    and encoder, its files and the images of its finished shards are checked by digest and only the rest is
+    embedded; the result is the same, byte for byte, as without the interruption.
+
+    Args:
+        path: folder to make.
+        root: image folder.
+        ids: the images; they become the rows, in this order.
+        encoder: images (B, 3, H, W) -> (B, dim), called without gradients.
+        preprocess: what makes an image the encoder's input.
+        dim: length of an embedding.
+        fingerprint: what decides an embedding, part by part; it guards the store.
+        paths: file of each image below ``root``, where it is not the id itself.
+        mirrored: store a second row for the mirror image, which is flipped after resizing.
+        batch_size: images per call of the encoder.
+        workers: processes that read and decode.
+        max_pixels: refuse larger images before decoding.
+        shard_rows: images per file; what an interruption costs at most. None chooses by their number.
+        overwrite: replace an existing store once the new one is whole, and discard unfinished work that was
+            begun for something else.
+
+    Returns:
+        The finished store, opened.
+
+    Raises:
+        OneLabelError: the output cannot be written, or unfinished work belongs to something else.
+        ImageError: an image is missing or broken, with its path; finished shards stay.
+    """
+    path = check_output(path, overwrite=overwrite)
+    images = HashedImages(Path(root), ids if paths is None else paths, preprocess, max_pixels)
+    _check_images_exist(images)
+    plan = Plan(ids, dim, dict(fingerprint), mirrored, shard_rows or usual_shard_rows(len(ids)))
+    manifest = _begin(partial_folder(path), plan, overwrite)
+    _check_space(manifest)
+    done = sum(len(manifest.plan.rows_of(number)) for number in range(len(manifest.shards)))
+    if done:
+        with progress("check", done) as advance:
+            check_images_unchanged(manifest, images, advance)
+    with progress("embed", len(ids) - done) as advance:
+        embed_shards(manifest, images, encoder, batch_size, workers, advance)
+    _finish(manifest.folder, path)
+    return EmbeddingStore.open(path)
+
+
+def partial_folder(path: Path) -> Path:
+    """Return where a store is kept until it is finished."""
+    return path.with_name(f"{path.name}.partial")
+
+
+def _check_images_exist(images: HashedImages) -> None:
+    if not len(images):
+        raise OneLabelError("there are no images to embed")
+    missing = [path for path in map(images.path, range(len(images))) if not path.is_file()]
+    if missing:
+        more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
+        raise ImageError(missing[0], f"there is no such file{more}; `onelabel check` lists them all")
+
+
+def _begin(folder: Path, plan: Plan, overwrite: bool) -> Manifest:
+    """Go on with unfinished work that was begun for the same plan, or begin."""
+    if (folder / MANIFEST).is_file():
+        try:
+            return _go_on(folder, plan)
+        except OneLabelError:
+            if not overwrite:
+                raise
+        shutil.rmtree(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        foreign = [file.name for file in folder.iterdir() if not file.name.endswith((".npy", ".tmp"))]
+    except OSError as error:
+        raise OneLabelError(f"cannot write {folder}: {error.strerror or error}") from error
+    if foreign:
+        raise OneLabelError(f"{folder} is in the way: it holds {foreign[0]}, which is no part of a store")
+    return Manifest.begin(folder, plan)
+
+
+def _go_on(folder: Path, plan: Plan) -> Manifest:
+    manifest = Manifest.read(folder, verify=True)
+    parts = manifest.plan.differences(plan)
+    if parts:
+        raise OneLabelError(
+            f"{folder} was begun with other {', '.join(parts)}: delete that folder, or add --overwrite"
+        )
+    return manifest
+
+
+def _check_space(manifest: Manifest) -> None:
+    plan = manifest.plan
+    todo = range(len(manifest.shards), plan.num_shards)
+    needed = sum(2 * int(np.prod(plan.shape_of(number))) for number in todo)
+    free = shutil.disk_usage(manifest.folder).free
+    if free < needed:
+        raise OneLabelError(
+            f"cannot write {manifest.folder}: {needed / 1e6:.0f} MB are needed, {free / 1e6:.0f} MB are free"
+        )
+
+
+def _finish(partial: Path, path: Path) -> None:
+    """Give the finished store its name; one that had it stays whole until then."""
+    for leftover in partial.glob(".*.tmp"):  # of a process that was killed while it wrote
+        leftover.unlink()
+    old = path.with_name(f".{path.name}.old")
+    try:
+        if path.exists():
+            path.rename(old)
+        partial.rename(path)
+    except OSError as error:
+        raise OneLabelError(f"cannot write {path}: {error.strerror or error}") from error
+    shutil.rmtree(old, ignore_errors=True)
