@@ -14,7 +14,7 @@ from typing import Any, Optional
 
 import yaml
 from docstring_parser import parse as parse_docstring
-from jsonargparse import ActionConfigFile, ArgumentParser, DefaultHelpFormatter
+from jsonargparse import ArgumentParser, DefaultHelpFormatter
 
 from onelabel.io.errors import OneLabelError, nearest
 
@@ -77,7 +77,7 @@ def _base_parser(name: str, module: ModuleType) -> ArgumentParser:
         exit_on_error=False,
         formatter_class=_HelpFormatter,
     )
-    parser.add_argument("--config", action=ActionConfigFile, help="YAML file with any of these options")
+    parser.add_argument("--config", action="config", help="YAML file with any of these options")
     parameters = inspect.signature(function).parameters
     many = [p.name for p in parameters.values() if p.default is p.empty and "list[" in str(p.annotation)]
     skip = {*many, *(choice.key for choice in getattr(module, "CHOICES", ()))}

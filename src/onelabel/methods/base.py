@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -69,9 +70,12 @@ class Batch:
         """Return the batch without its padding."""
         if self.valid is None:
             return self
-        index = self.valid.nonzero()[:, 0]
-        rows = {field.name: getattr(self, field.name) for field in fields(self)} | {"valid": None}
-        return Batch(**{name: None if value is None else value[index] for name, value in rows.items()})
+        rows = self.valid.nonzero()[:, 0]
+        kept: dict[str, Any] = {
+            field.name: None if (value := getattr(self, field.name)) is None else value[rows]
+            for field in fields(self)
+        }
+        return Batch(**kept | {"valid": None})
 
 
 class Method(nn.Module):

@@ -87,7 +87,6 @@ def _batches(
             labels=labels,
             logits=head(features),
             mirrored=bits,
-            valid=torch.ones(len(rows), dtype=torch.bool),
             weight=torch.from_numpy(train.table.weight_rows(rows)) if weight else None,
             pseudo=pseudo[0],
             pseudo_score=pseudo[1],

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from onelabel.evaluation.selection import selection_score
+from onelabel.evaluation.selection import require_selectable, selection_score
 from onelabel.io.errors import OneLabelError
 from onelabel.labels.table import LabelTable
 
@@ -40,6 +40,8 @@ class Keeper:
                 "or --select last"
             )
         self._labels = None if self.val is None else self.val.dense()
+        if self._labels is not None:
+            require_selectable(self.select, self._labels)
 
     def offer(
         self, epoch: int, state: Mapping[str, Tensor], logits: NDArray[np.float32] | None
