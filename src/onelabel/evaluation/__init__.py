@@ -1,0 +1,43 @@
+"""Numbers that only use what is known, and the names of those that do not.
+
+Everything takes (images, classes) scores, logits or probabilities, and labels with +1 known present, 0
+unknown, -1 known absent.
+"""
+
+from onelabel.evaluation.evaluate import Evaluation, evaluate
+from onelabel.evaluation.f1 import F1Scores, f1_at
+from onelabel.evaluation.metrics import MeanAP, Support, average_precision, mean_average_precision, support
+from onelabel.evaluation.quality import PseudoQuality, pseudo_quality
+from onelabel.evaluation.selection import (
+    PuAuc,
+    Selection,
+    pu_auc,
+    pu_recall_at_k,
+    require_selectable,
+    selection_score,
+    selection_sentence,
+)
+from onelabel.evaluation.top_k import TopK, top_k
+
+__all__ = [
+    "Evaluation",
+    "F1Scores",
+    "MeanAP",
+    "PseudoQuality",
+    "PuAuc",
+    "Selection",
+    "Support",
+    "TopK",
+    "average_precision",
+    "evaluate",
+    "f1_at",
+    "mean_average_precision",
+    "pseudo_quality",
+    "pu_auc",
+    "pu_recall_at_k",
+    "require_selectable",
+    "selection_score",
+    "selection_sentence",
+    "support",
+    "top_k",
+]
