@@ -38,12 +38,11 @@ class HashedImages(Dataset[_Item | ImageError]):
     """
 
     def __init__(self, root: Path, paths: IdTable, preprocess: Preprocess, max_pixels: int) -> None:
-        self._root, self._paths = root, paths
         self._rows = ImageRows(root, paths, preprocess, max_pixels)
 
     def path(self, index: int) -> Path:
         """Return the file of an image."""
-        return self._root / self._paths.text(index)
+        return self._rows.root / self._rows.ids.text(index)
 
     def hash(self, index: int) -> NDArray[np.uint8]:
         """Return the SHA-256 of the file of an image, (32,) uint8.
@@ -57,7 +56,7 @@ class HashedImages(Dataset[_Item | ImageError]):
             raise ImageError(self.path(index), f"cannot be read: {error.strerror or error}") from None
 
     def __len__(self) -> int:
-        return len(self._paths)
+        return len(self._rows)
 
     def __getitem__(self, index: int) -> _Item | ImageError:
         try:

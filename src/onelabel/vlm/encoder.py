@@ -66,7 +66,8 @@ class OpenClipEncoder:
         device: str = "cpu",
     ) -> None:
         weights = digest_weights(model.state_dict())
-        self._model = model.to(device).eval().requires_grad_(False)
+        self.model = model.to(device).eval().requires_grad_(False)
+        self.config = config
         self._tokenizer = tokenizer
         self._device = device
         self.dim = int(config["embed_dim"])
@@ -82,13 +83,13 @@ class OpenClipEncoder:
     @torch.inference_mode()
     def encode_images(self, images: Tensor) -> Tensor:
         """Turn preprocessed images (B, 3, H, W) into (B, D) float32 vectors of unit length."""
-        encode: Any = self._model.encode_image
+        encode: Any = self.model.encode_image
         return normalize(encode(images.to(self._device)).float(), dim=1)
 
     @torch.inference_mode()
     def encode_texts(self, texts: Sequence[str]) -> Tensor:
         """Turn N texts into (N, D) float32 vectors of unit length."""
-        encode: Any = self._model.encode_text
+        encode: Any = self.model.encode_text
         return normalize(encode(self._tokenizer(list(texts)).to(self._device)).float(), dim=1)
 
 

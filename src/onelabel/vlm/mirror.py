@@ -41,9 +41,9 @@ def mirror_bits(seed: int, epoch: int, rows: ArrayLike, view: int = 0) -> NDArra
 
     Example:
         >>> mirror_bits(seed=1, epoch=1, rows=[0, 1, 2, 3]).tolist()
-        [True, True, True, False]
-        >>> bool(mirror_bits(1, 1, [2])[0])
-        True
+        [True, False, False, True]
+        >>> mirror_bits(seed=1, epoch=1, rows=[3]).tolist()
+        [True]
     """
     state = np.zeros(1, np.uint64)
     for word in (seed, epoch, view):

@@ -1,0 +1,224 @@
+"""Vision-language pseudo-labels (VLPL): the rule, and the source that applies it to a store of embeddings."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from onelabel.io.errors import OneLabelError
+from onelabel.labels.table import ClassInfo, LabelTable
+from onelabel.vlm.encoder import Encoder
+from onelabel.vlm.features import FeatureStore, align
+from onelabel.vlm.prompts import DEFAULT_TEMPLATES, text_features
+from onelabel.vlm.store import EmbeddingStore
+
+TEMPERATURE, THRESHOLD = 0.01, 0.3
+_ROWS_AT_ONCE = 8192
+_LARGEST_CACHE = 1 << 31  # bytes
+
+
+def vlpl_rule(
+    cosines: Tensor,
+    *,
+    temperature: float = TEMPERATURE,
+    threshold: float = THRESHOLD,
+    negative_fraction: float = 0.0,
+) -> tuple[Tensor, Tensor]:
+    """Turn image-text cosines into pseudo-labels.
+
+    π = softmax(cosines / τ) over the C classes of each image. Pseudo-label +1 where π > θ; then the
+    ⌊δ·C⌋ classes of smallest π are set to -1, overriding; 0 elsewhere. Computed in float32, or in float64
+    for float64 cosines. Where π ties after rounding, the class of smaller cosine, then the earlier one, counts
+    as smaller.
+
+    Source: Xing et al., "Vision-Language Pseudo-Labels for Single-Positive Multi-Label Learning", 2023,
+    https://arxiv.org/abs/2310.15985; code https://github.com/mvrl/VLPL (ed09b59), ``models.py``. There the
+    negatives belong to the CLIP backbone only and the released loss ignores them.
+
+    Args:
+        cosines: (B, C), inner products of unit image and text vectors.
+        temperature: τ, above 0.
+        threshold: θ, above 0 and below 1.
+        negative_fraction: δ, from 0 to 1.
+
+    Returns:
+        Pseudo-labels (B, C) int8 and probabilities π (B, C).
+
+    Raises:
+        OneLabelError: a setting is out of range.
+
+    Example:
+        >>> pseudo, probability = vlpl_rule(torch.tensor([[0.30, 0.29, 0.20]]), negative_fraction=0.34)
+        >>> pseudo, probability
+        (tensor([[ 1,  0, -1]], dtype=torch.int8), tensor([[0.7310, 0.2689, 0.0000]]))
+    """
+    check_settings(temperature, threshold, negative_fraction)
+    wide = cosines if cosines.dtype == torch.float64 else cosines.float()
+    probability = torch.softmax(wide / temperature, dim=1)
+    pseudo = (probability > threshold).to(torch.int8)
+    negatives = int(negative_fraction * cosines.shape[1])
+    smallest = torch.argsort(wide, dim=1, stable=True)[:, :negatives]
+    return pseudo.scatter(1, smallest, -1), probability
+
+
+def check_settings(temperature: float, threshold: float, negative_fraction: float) -> None:
+    """Check the ranges of the settings of :func:`vlpl_rule`.
+
+    Raises:
+        OneLabelError: names the setting and its range.
+    """
+    if not 0 < temperature < math.inf:
+        raise OneLabelError(f"temperature must be above 0, not {temperature}")
+    if not 0 < threshold < 1:
+        raise OneLabelError(f"threshold must be above 0 and below 1, not {threshold}")
+    if not 0 <= negative_fraction <= 1:
+        raise OneLabelError(f"the fraction of negatives must be from 0 to 1, not {negative_fraction}")
+
+
+def most_positives(threshold: float) -> int:
+    """Return how many labels of one image can exceed a threshold: ⌈1/θ⌉ - 1, as probabilities sum to 1.
+
+    Example:
+        >>> most_positives(0.3), most_positives(0.1), most_positives(0.5)
+        (3, 9, 1)
+    """
+    return math.ceil(1 / threshold) - 1
+
+
+class VlplSource:
+    """VLPL pseudo-labels from a store of image embeddings.
+
+    Cosines are computed once, when training starts, and kept in memory as float32 (rows × 2 × C) unless that
+    would take more than 2 GiB; then they are computed batch by batch.
+
+    Deviations from the released code, which embeds every image anew in each step: the embedding comes from
+    the store, in float16, and the row of the mirror image is taken where the classifier sees the mirror image;
+    this is the same distribution. Without mirrored rows the plain row stands for both, which is not.
+
+    Args:
+        store: embeddings of the training images, one view.
+        texts: (C, D) text vectors, in the class order of the table; brought to unit length.
+        temperature: τ, above 0.
+        threshold: θ, above 0 and below 1.
+        negatives: δ, share of the classes of each image that become negative pseudo-labels, from 0 to 1.
+
+    Raises:
+        OneLabelError: a setting is out of range, or the text vectors do not fit the store.
+
+    Example:
+        >>> from onelabel.io.ids import IdTable
+        >>> from onelabel.vlm.features import ArrayStore
+        >>> store = ArrayStore(IdTable.from_strings(["a.jpg", "b.jpg"]), np.eye(2))
+        >>> source = VlplSource(store, np.eye(2))
+        >>> source.start(LabelTable.from_dense(["a.jpg", "b.jpg"], ["cat", "dog"], [[1, 0], [1, 0]]))
+        >>> labels = torch.tensor([[1, 0], [1, 0]], dtype=torch.int8)
+        >>> source.pseudo(torch.arange(2), labels, torch.zeros(2, dtype=torch.bool), epoch=1)[0].tolist()
+        [[0, 0], [0, 1]]
+    """
+
+    def __init__(
+        self,
+        store: FeatureStore,
+        texts: ArrayLike | Tensor,
+        temperature: float = TEMPERATURE,
+        threshold: float = THRESHOLD,
+        negatives: float = 0.0,
+    ) -> None:
+        check_settings(temperature, threshold, negatives)
+        self._texts = normalize(torch.as_tensor(texts).float(), dim=1)
+        if self._texts.ndim != 2 or self._texts.shape[1] != store.dim:
+            raise OneLabelError(
+                f"text vectors of shape {tuple(self._texts.shape)} do not fit embeddings of {store.dim} "
+                "dimensions: the store was made with another encoder"
+            )
+        if len(store.views) != 1:
+            raise OneLabelError(
+                f"VLPL looks at the global view alone, the store has {len(store.views)} views"
+            )
+        self._store = store
+        self._settings = {
+            "temperature": temperature, "threshold": threshold, "negative_fraction": negatives
+        }  # fmt: skip
+        self._rows = np.empty(0, np.int64)
+        self._cosines: NDArray[np.float32] | None = None
+
+    @classmethod
+    def from_encoder(
+        cls,
+        store: EmbeddingStore,
+        encoder: Encoder,
+        classes: Sequence[ClassInfo],
+        templates: Sequence[str] = DEFAULT_TEMPLATES,
+        **settings: float,
+    ) -> VlplSource:
+        """Build the source for the classes of a table, with the text tower of the store's own encoder.
+
+        Raises:
+            OneLabelError: the store was made with another encoder (says what differs), or a template is wrong.
+        """
+        store.require(encoder.image_fingerprint)
+        return cls(store, text_features(encoder, classes, templates), **settings)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a user should know about these settings, one sentence each."""
+        threshold = self._settings["threshold"]
+        most = min(most_positives(threshold), len(self._texts))
+        notes = [
+            f"a threshold of {threshold:g} admits at most {most} pseudo-labels per image, because the "
+            "probabilities sum to 1 over the classes"
+        ]
+        if not self._store.mirrored:
+            notes.append(
+                "the store has no rows for mirror images: the plain image also stands for its mirror image, "
+                "which the published method does not do"
+            )
+        return tuple(notes)
+
+    def start(self, table: LabelTable) -> None:
+        """Find the rows of the images and compute their cosines.
+
+        Raises:
+            OneLabelError: images are not in the store, or there is not one text vector for each class.
+        """
+        if table.num_classes != len(self._texts):
+            raise OneLabelError(f"{len(self._texts)} text vectors for {table.num_classes} classes")
+        self._rows = align(self._store, table.ids, "the store of the vision-language model")
+        self._cosines = None
+        shape = (len(table), 1 + self._store.mirrored, table.num_classes)
+        if 4 * math.prod(shape) <= _LARGEST_CACHE:
+            self._cosines = self._all_cosines(shape)
+
+    def pseudo(
+        self,
+        index: Tensor,
+        labels: Tensor,
+        mirrored: Tensor,
+        epoch: int,  # noqa: ARG002 (part of the interface; these pseudo-labels are the same in every epoch)
+    ) -> tuple[Tensor, Tensor]:
+        """Return pseudo-labels (B, C) int8, 0 wherever ``labels`` is not 0, and probabilities (B, C) float32."""
+        rows = index.cpu().numpy()
+        bits = mirrored.cpu().numpy() & self._store.mirrored
+        known = self._cosines
+        cosines = self._compute(rows, bits) if known is None else known[rows, bits.astype(np.intp)]
+        pseudo, probability = vlpl_rule(torch.from_numpy(cosines).to(labels.device), **self._settings)
+        return torch.where(labels == 0, pseudo, torch.zeros_like(pseudo)), probability
+
+    def _all_cosines(self, shape: tuple[int, int, int]) -> NDArray[np.float32]:
+        cosines = np.empty(shape, np.float32)
+        for start in range(0, shape[0], _ROWS_AT_ONCE):
+            rows = np.arange(start, min(shape[0], start + _ROWS_AT_ONCE))
+            for bit in range(shape[1]):
+                cosines[rows, bit] = self._compute(rows, np.full(len(rows), bool(bit)))
+        return cosines
+
+    def _compute(self, rows: NDArray[np.int64], bits: NDArray[np.bool_]) -> NDArray[np.float32]:
+        images = torch.from_numpy(self._store.rows(self._rows[rows], bits)[:, 0])
+        cosines: NDArray[np.float32] = (normalize(images, dim=1) @ self._texts.T).numpy()
+        return cosines
