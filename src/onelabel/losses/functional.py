@@ -17,7 +17,31 @@ from collections.abc import Callable
 
 from torch import Tensor
 
+from onelabel.losses.apl import apl_counts, apl_select
+from onelabel.losses.gr_parts import GRState, gr_framework, gr_k, gr_schedule, gr_v
+from onelabel.losses.large_loss import clean_rate, large_loss_count, large_loss_threshold, large_losses
 from onelabel.losses.registry import catalogue
+from onelabel.losses.regulariser import expected_positive_regulariser
+from onelabel.losses.role import role_initial_logits, role_logits_of, role_regulariser
+
+# Terms over the batch, schedules and label updates; the losses themselves come through the registry.
+__all__ = [
+    "GRState",
+    "apl_counts",
+    "apl_select",
+    "clean_rate",
+    "expected_positive_regulariser",
+    "gr_framework",
+    "gr_k",
+    "gr_schedule",
+    "gr_v",
+    "large_loss_count",
+    "large_loss_threshold",
+    "large_losses",
+    "role_initial_logits",
+    "role_logits_of",
+    "role_regulariser",
+]
 
 
 def __getattr__(name: str) -> Callable[..., Tensor]:
@@ -29,4 +53,4 @@ def __getattr__(name: str) -> Callable[..., Tensor]:
 
 
 def __dir__() -> list[str]:
-    return sorted(entry.function for entry in catalogue())
+    return sorted([entry.function for entry in catalogue()] + __all__)

@@ -48,7 +48,7 @@ LARGE_LOSS = Paper(
     "https://arxiv.org/abs/2206.03740",
     "https://github.com/snucml/LargeLossMatters (5025d16)",
 )
-GR_PAPER = Paper(
+GR = Paper(
     "Chen et al.",
     "Boosting Single Positive Multi-label Classification with Generalized Robust Loss",
     2024,
@@ -77,13 +77,13 @@ AEVLP = Paper(
     "https://arxiv.org/abs/2508.20381",
     "https://github.com/Fsoft-AIC/AEVLP (0bad82a)",
 )
-FOCAL_PAPER = Paper(
+FOCAL = Paper(
     "Lin et al.",
     "Focal Loss for Dense Object Detection",
     2017,
     "https://arxiv.org/abs/1708.02002",
 )
-ASL_PAPER = Paper(
+ASL = Paper(
     "Ben-Baruch et al.",
     "Asymmetric Loss For Multi-Label Classification",
     2020,

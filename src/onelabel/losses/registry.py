@@ -79,15 +79,41 @@ class LossInfo:
 
 REFERENCE = "reference point"
 NEGATIVE = "assume negative"
+ROBUST = "robust"
 UNKNOWN = "unknown acknowledged"
+LARGE = "large loss"
+ESTIMATED = "label estimation"
+GENERAL = "generalised robust"
 GUIDED = "pseudo-label"
 
 CATALOGUE = (
     LossInfo("bce", REFERENCE, "known labels only (complete, IU, IUN: by table)", papers.COLE, "bce:BCE"),
+    LossInfo("bce-ls", REFERENCE, "known labels only, smoothed", papers.COLE, "bce_ls:BCELS"),
     LossInfo("an", NEGATIVE, "every unknown label counts as absent", papers.COLE, "an:AN"),
     LossInfo("an-ls", NEGATIVE, "unknown is absent, all targets smoothed", papers.COLE, "an_ls:ANLS"),
+    LossInfo("an-nls", NEGATIVE, "unknown is absent, smoothed there only", papers.ACK, "an_nls:ANNLS"),
+    LossInfo("wan", NEGATIVE, "unknown is absent, with a small weight", papers.COLE, "wan:WAN"),
+    LossInfo("l1r", NEGATIVE, "unknown is absent, L1 penalty on p", papers.ACK, "l1r:L1R"),
+    LossInfo("l2r", NEGATIVE, "unknown is absent, L2 penalty on p", papers.ACK, "l2r:L2R"),
+    LossInfo("epr", NEGATIVE, "known labels, and an expected number of positives", papers.COLE, "epr:EPR"),
+    LossInfo("pr", NEGATIVE, "positives ranked above all other labels", papers.COLE, "pr:PR"),
+    LossInfo("focal", ROBUST, "unknown is absent, easy entries count little", papers.FOCAL, "focal:Focal"),
+    LossInfo("asl", ROBUST, "as focal, negatives focused more and cut off", papers.ASL, "asl:ASL"),
+    LossInfo("hill", ROBUST, "unknown is absent, confident mistakes forgiven", papers.ROBUST, "hill:Hill"),
+    LossInfo("splc", ROBUST, "confident unknown labels become present", papers.ROBUST, "splc:SPLC"),
+    LossInfo("entmin", ROBUST, "unknown entries minimise their entropy", papers.ACK, "entmin:EntMin"),
     LossInfo("em", UNKNOWN, "unknown entries maximise their entropy", papers.ACK, "em:EM"),
+    LossInfo("em-apl", UNKNOWN, "em, with soft negatives", papers.ACK, "em_apl:EMAPL", ("soft",)),
+    LossInfo("ll-r", LARGE, "unknown is absent, largest losses rejected", papers.LARGE_LOSS, "ll:LLR"),
+    LossInfo("ll-ct", LARGE, "unknown is absent, largest losses flipped", papers.LARGE_LOSS, "ll:LLCt"),
+    LossInfo("ll-cp", LARGE, "as ll-ct, flipped for good", papers.LARGE_LOSS, "ll:LLCp"),
+    LossInfo("role", ESTIMATED, "labels estimated along", papers.COLE, "role:ROLE", ("estimator_logits",)),
+    LossInfo("gr", GENERAL, "unknown is present with a guessed probability", papers.GR, "gr:GR"),
     LossInfo("em-pl", GUIDED, "em with smoothed pseudo-labels", papers.VLPL, "em_pl:EMPL", PSEUDO),
+    LossInfo("em-pl-asl", GUIDED, "em-pl with focusing", papers.VLPL, "em_pl_asl:EMPLASL", PSEUDO),
+    LossInfo("an-pl", GUIDED, "an, pseudo-labels as observed", papers.AEVLP, "an_pl:ANPL", PSEUDO),
+    LossInfo("gr-pl", GUIDED, "gr, pseudo-labels as observed", papers.GR_SPML, "gr_pl:GRPL", PSEUDO),
+    LossInfo("gpr", GUIDED, "gr, pseudo-labels weighted", papers.AEVLP, "gpr:GPR", PSEUDO),
 )  # fmt: skip
 
 
@@ -96,7 +122,7 @@ def catalogue() -> tuple[LossInfo, ...]:
 
     Example:
         >>> [entry.name for entry in catalogue()][:2]
-        ['bce', 'an']
+        ['bce', 'bce-ls']
     """
     return CATALOGUE
 

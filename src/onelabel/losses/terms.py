@@ -31,7 +31,7 @@ def neg_log(logits: Tensor, eps: float = 0.0) -> Tensor:
     return -log_p
 
 
-def smoothed(logits: Tensor, share: float, eps: float = 0.0) -> Tensor:
+def smoothed(logits: Tensor, share: Tensor | float, eps: float = 0.0) -> Tensor:
     """``-(1 - share) log(p + eps) - share log(1 - p + eps)``: the target 1, smoothed."""
     return (1.0 - share) * neg_log(logits, eps) + share * neg_log(-logits, eps)
 
@@ -54,6 +54,24 @@ def probability(logits: Tensor) -> Tensor:
     upwards.
     """
     return F.logsigmoid(logits).exp()
+
+
+def power(logits: Tensor, exponent: Tensor | float) -> Tensor:
+    """``p^exponent``, with a derivative that is finite and not 0 however small p is."""
+    return (exponent * F.logsigmoid(logits)).exp()
+
+
+def focused(logits: Tensor, gamma: float, eps: float = 0.0) -> Tensor:
+    """``-(1 - p)^γ log(p + eps)``; the factor is part of the derivative."""
+    return power(-logits, gamma) * neg_log(logits, eps)
+
+
+def robust(logits: Tensor, q: float) -> Tensor:
+    """Generalised cross-entropy ``(1 - p^q) / q``, between ``-log p`` (q near 0) and ``1 - p`` (q = 1).
+
+    Its derivative in the logit is ``-p^q (1 - p)``.
+    """
+    return (1.0 - power(logits, q)) / q
 
 
 def merge(labels: Tensor, pseudo: Tensor) -> Tensor:
