@@ -34,7 +34,7 @@ def vlpl_rule(
 
     π = softmax(cosines / τ) over the C classes of each image. Pseudo-label +1 where π > θ; then the
     ⌊δ·C⌋ classes of smallest π are set to -1, overriding; 0 elsewhere. Computed in float32, or in float64
-    for float64 cosines. Where π ties after rounding, the class of smaller cosine, then the earlier one, counts
+    for float64 cosines. Where π ties after rounding, the smaller cosine, then the earlier class, counts
     as smaller.
 
     Source: Xing et al., "Vision-Language Pseudo-Labels for Single-Positive Multi-Label Learning", 2023,
@@ -98,7 +98,7 @@ class VlplSource:
     would take more than 2 GiB; then they are computed batch by batch.
 
     Deviations from the released code, which embeds every image anew in each step: the embedding comes from
-    the store, in float16, and the row of the mirror image is taken where the classifier sees the mirror image;
+    the store, in float16, and the row of the mirror image is taken where the classifier sees that image;
     this is the same distribution. Without mirrored rows the plain row stands for both, which is not.
 
     Args:
@@ -160,7 +160,7 @@ class VlplSource:
         """Build the source for the classes of a table, with the text tower of the store's own encoder.
 
         Raises:
-            OneLabelError: the store was made with another encoder (says what differs), or a template is wrong.
+            OneLabelError: the store was made with another encoder, or a template is wrong.
         """
         store.require(encoder.image_fingerprint)
         return cls(store, text_features(encoder, classes, templates), **settings)
@@ -200,9 +200,9 @@ class VlplSource:
         index: Tensor,
         labels: Tensor,
         mirrored: Tensor,
-        epoch: int,  # noqa: ARG002 (part of the interface; these pseudo-labels are the same in every epoch)
+        epoch: int,  # noqa: ARG002 (part of the interface; the rule is the same in every epoch)
     ) -> tuple[Tensor, Tensor]:
-        """Return pseudo-labels (B, C) int8, 0 wherever ``labels`` is not 0, and probabilities (B, C) float32."""
+        """Return pseudo-labels (B, C) int8, 0 where ``labels`` is not 0, and probabilities (B, C) float32."""
         rows = index.cpu().numpy()
         bits = mirrored.cpu().numpy() & self._store.mirrored
         known = self._cosines
