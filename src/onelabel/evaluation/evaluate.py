@@ -55,7 +55,7 @@ class Evaluation:
         return text.notes_on(self.known, self.mean_ap.classes_used)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return numbers in [0, 1], counts, texts and lists for ``json.dump``; what is not defined is None."""
+        """Return shares in [0, 1], counts and texts for ``json.dump``; what is not defined is None."""
         parts: dict[str, Any] = {
             "images": self.images,
             "classes": len(self.class_ids),

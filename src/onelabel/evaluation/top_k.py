@@ -97,9 +97,7 @@ def first_columns(scores: Floats, k: int) -> NDArray[np.intp]:
         raise OneLabelError(f"k is {k}; the first k classes of an image need k of at least 1")
     left = scores.copy()
     columns = np.empty((len(scores), min(k, scores.shape[1])), np.intp)
-    for rank in range(
-        columns.shape[1]
-    ):  # k passes cost less than sorting, and argmax takes the first of equals
+    for rank in range(columns.shape[1]):  # k passes cost less than a sort; argmax takes the first of equals
         columns[:, rank] = left.argmax(axis=1)
         np.put_along_axis(left, columns[:, rank : rank + 1], -np.inf, axis=1)
     return columns
