@@ -33,7 +33,7 @@ class Settings:
     """
 
     epochs: int = 25
-    batch_size: int = 32
+    batch_size: int = 16
     lr: float = 1e-3
     weight_decay: float = 0.0
     head_init: Initialisation = "zero"

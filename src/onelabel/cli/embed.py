@@ -1,0 +1,58 @@
+"""``onelabel embed``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from onelabel.cli.reading import read_labels
+
+if TYPE_CHECKING:
+    from onelabel.training.encoders import Encoding
+
+EXAMPLES = """
+onelabel embed labels.csv --images photos --backbone resnet50.tv_in1k --out features
+onelabel embed labels.csv --images photos --vlm ViT-B-16/openai --out clip
+onelabel embed labels.csv --images photos --vlm local-dir:my_clip --out clip
+"""
+
+
+def embed(
+    labels: str,
+    *,
+    images: str,
+    out: str,
+    vlm: str | None = None,
+    backbone: str | None = None,
+    mirrored: bool = True,
+    batch_size: int = 32,
+    workers: int = 1,
+    max_pixels: int = 100_000_000,
+    device: str = "cpu",
+    overwrite: bool = False,
+    **reading: Any,
+) -> None:
+    """Encode photos once, into a store that training reads in seconds.
+
+    Interrupted, it goes on where it stopped when the same command is given again.
+
+    Args:
+        labels: folder of class folders, CSV file (wide, long or list) or COCO JSON: which photos.
+        images: folder of the photos.
+        out: folder to make.
+        vlm: vision-language model: ARCHITECTURE/WEIGHTS, hf-hub:OWNER/NAME or local-dir:PATH.
+        backbone: timm network: name or local-dir:PATH.
+        mirrored: also encode the mirror image of each photo, for training with mirroring.
+        batch_size: photos per pass through the network.
+        workers: extra processes that read photos; 0 for none.
+        max_pixels: largest allowed width × height of a photo.
+        device: where the network runs, such as cpu or cuda.
+        overwrite: replace the store if it exists.
+    """
+    from onelabel.images.folder import resolve
+    from onelabel.io.atomic import check_output
+    from onelabel.training.encoders import open_encoding
+    from onelabel.vlm.store import write_store
+
+    check_output(out, overwrite=overwrite)
+    table = read_labels(labels, **reading)
+    found = resolve(table.ids, images)
