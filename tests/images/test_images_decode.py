@@ -464,6 +464,7 @@ class TestSizeLimit:
 
 
 class TestBrokenFiles:
+    @pytest.mark.filterwarnings("ignore")
     @pytest.mark.parametrize("form, options", SAVES)
     def test_truncated(self, tmp_path: Path, form: str, options: dict[str, Any]) -> None:
         content = encoded(Image.fromarray(noise()), form, **options)

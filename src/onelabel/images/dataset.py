@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, get_worker_info
 
 from onelabel.images.decode import MAX_PIXELS, decode
 from onelabel.images.transforms import Preprocess
+from onelabel.io.errors import ImageError
 from onelabel.io.ids import IdTable
+
+_MARK = "image error from a loader worker: "
 
 
 class ImageRows(Dataset[tuple[int, Tensor]]):
@@ -51,4 +55,22 @@ class ImageRows(Dataset[tuple[int, Tensor]]):
         return len(self.ids)
 
     def __getitem__(self, index: int) -> tuple[int, Tensor]:
-        return index, self.preprocess(decode(self.root / self.ids.text(index), self.max_pixels))
+        try:
+            return index, self.preprocess(decode(self.root / self.ids.text(index), self.max_pixels))
+        except ImageError as error:
+            if get_worker_info() is None:
+                raise
+            raise _WorkerImageError(_MARK + json.dumps([error.path, error.problem])) from None
+
+
+class _WorkerImageError(ImageError):
+    """An ImageError that survives a loader worker with its one-line message.
+
+    torch rebuilds a worker's exception as ``type(text)``, where the text is the printed traceback. The note
+    is the last thing printed there, and is read back from it.
+    """
+
+    def __init__(self, text: str) -> None:
+        path, problem = json.loads(text.rpartition(_MARK)[2])
+        super().__init__(path, problem)
+        self.add_note(_MARK + json.dumps([path, problem]))

@@ -118,7 +118,7 @@ def resolve(ids: IdTable, root: str | Path) -> Resolved:
 
 
 def _unlisted(ids: IdTable, rows: NDArray[np.int64], root: Path) -> dict[int, str]:
-    """Return the files among ``rows`` that a walk passes by: hidden, of another extension, in a linked folder."""
+    """Return the files among ``rows`` that a walk passes by: hidden, of another extension, behind a link."""
     paths = ((row, _inside(ids.text(row), root)) for row in rows.tolist())
     return {row: path for row, path in paths if _is_file_inside(path, root)}
 
