@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from onelabel.images.transforms import Preprocess
@@ -80,11 +81,10 @@ def _find_local(path: str) -> _Found:
 
 
 def _find_on_hub(spec: str, repository: str) -> _Found:
-    import open_clip  # type: ignore[import-untyped]
+    from open_clip.pretrained import download_pretrained_from_hf as download  # type: ignore[import-untyped]
 
     try:
-        config_file = Path(open_clip.download_pretrained_from_hf(repository, filename=CONFIG_NAME))
-        weights = Path(open_clip.download_pretrained_from_hf(repository))
+        config_file, weights = Path(download(repository, CONFIG_NAME)), Path(download(repository))
     except Exception as error:  # the hub raises its own, requests' and the operating system's errors
         raise OneLabelError(f"{spec}: cannot be fetched: {_first_line(error)}") from error
     config, preprocess = _read_config(config_file)
@@ -92,7 +92,7 @@ def _find_on_hub(spec: str, repository: str) -> _Found:
 
 
 def _find_named(spec: str) -> _Found:
-    import open_clip
+    import open_clip  # type: ignore[import-untyped]
 
     name, _, tag = spec.partition("/")
     known = open_clip.list_models()
@@ -154,7 +154,7 @@ def _build(found: _Found, spec: str) -> Loaded:
         )
     _require_transformers(spec, found.config["text_cfg"])
     quick = {"force_quick_gelu": True} if found.config.get("quick_gelu") else {}
-    with _own_log_handler():
+    with _no_side_effects():
         try:
             model = open_clip.create_model(found.name, load_weights=False, pretrained_text=False, **quick)
             tokenizer = open_clip.get_tokenizer(found.name)
@@ -174,7 +174,7 @@ def _load_weights(model: nn.Module, weights: Path, spec: str) -> None:
         open_clip.load_checkpoint(model, str(weights))
     except (SafetensorError, OSError) as error:
         raise OneLabelError(f"{spec}: {weights} cannot be read: {_first_line(error)}") from error
-    except (RuntimeError, KeyError, StopIteration) as error:
+    except Exception as error:  # open_clip asserts, indexes and lets torch compare names and shapes
         detail = " ".join(str(error).split())[:200]
         raise OneLabelError(f"{spec}: {weights.name} does not fit {CONFIG_NAME}: {detail}") from error
 
@@ -206,12 +206,17 @@ def _preprocess(spec: str, config: dict[str, Any], model: nn.Module) -> Preproce
 
 
 @contextmanager
-def _own_log_handler() -> Iterator[None]:
-    """Keep open_clip, which writes to the root logger, from setting that up for the whole process."""
+def _no_side_effects() -> Iterator[None]:
+    """Keep two things of the process as they are.
+
+    open_clip writes to the root logger, which would set that up for all; and the random weights that a
+    network begins with would move the generator of the run.
+    """
     handler = logging.NullHandler()
     logging.getLogger().addHandler(handler)
     try:
-        yield
+        with torch.random.fork_rng(devices=[]):
+            yield
     finally:
         logging.getLogger().removeHandler(handler)
 
