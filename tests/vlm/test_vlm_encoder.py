@@ -166,10 +166,8 @@ def named(tiny_clip: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     factory = open_clip.factory
     for name, extra in [("tiny-test", {}), ("tiny-test-quickgelu", {"quick_gelu": True})]:
         monkeypatch.setitem(factory._MODEL_CONFIGS, name, {**config, **extra})
-        table: dict[str, dict[str, Any]] = {
-            "plain": {"tag": "plain"},
-            "quick": {"tag": "quick", "quick_gelu": True},
-        }
+        table: dict[str, dict[str, Any]] = {"plain": {"tag": "plain"}, "quick": {"tag": "quick"}}
+        table["quick"]["quick_gelu"] = True
         own = {"mean": (0.4, 0.5, 0.6), "std": (0.2, 0.2, 0.2), "interpolation": "bilinear"}
         entries = {tag: {**own, **entry, "resize_mode": "squash"} for tag, entry in table.items()}
         monkeypatch.setitem(open_clip.pretrained._PRETRAINED, name, entries)
@@ -228,13 +226,28 @@ def test_unknown_names_give_the_nearest(spec: str, message: str) -> None:
         load_encoder(spec)
 
 
+def test_a_hub_model_equals_the_same_model_from_a_folder(
+    tiny_clip: Path, encoder: OpenClipEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def download(repository: str, filename: str = "open_clip_model.safetensors", **_: object) -> str:
+        assert repository == "owner/name"
+        return str(tiny_clip / filename)
+
+    for module in (open_clip.pretrained, open_clip.factory):
+        monkeypatch.setattr(module, "download_pretrained_from_hf", download)
+    mine = load_encoder("hf-hub:owner/name")
+    assert mine.image_fingerprint == encoder.image_fingerprint
+    torch.testing.assert_close(mine.encode_texts(TEXTS), encoder.encode_texts(TEXTS))
+
+
 def test_a_hub_model_that_is_not_there_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object, **__: object) -> None:
         raise FileNotFoundError("no\nsuch repository")
 
-    monkeypatch.setattr(open_clip, "download_pretrained_from_hf", fail)
-    with pytest.raises(OneLabelError, match="hf-hub:a/b: cannot be fetched: no"):
+    monkeypatch.setattr(open_clip.pretrained, "download_pretrained_from_hf", fail)
+    with pytest.raises(OneLabelError) as caught:
         load_encoder("hf-hub:a/b")
+    assert str(caught.value) == "hf-hub:a/b: cannot be fetched: no"
 
 
 # -- folders that cannot be used ---
