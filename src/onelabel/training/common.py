@@ -9,12 +9,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from onelabel.io.errors import OneLabelError
 from onelabel.labels.table import LabelTable
-from onelabel.methods.base import Context, Method
-from onelabel.sources.base import Source
+from onelabel.models.heads import LinearHead
 
 Log = Callable[[dict[str, Any]], None]
 
@@ -28,13 +26,13 @@ class Trained:
     """What a training loop hands over.
 
     Args:
-        state: weights of the kept epoch.
+        head: the classifier, with the weights of the kept epoch.
         epoch: the kept epoch, from 1.
         score: its selection score; NaN with ``--select last``.
         val_logits: its logits of the validation rows (N, C), or None.
     """
 
-    state: dict[str, Tensor]
+    head: LinearHead
     epoch: int
     score: float
     val_logits: NDArray[np.float32] | None
@@ -47,22 +45,6 @@ def observed_prior(table: LabelTable) -> NDArray[np.float64]:
     """
     positive = table.counts().positive.astype(np.float64)
     return (positive + 0.5) / (len(table) + 1)
-
-
-def start_method(method: Method, source: Source | None, context: Context) -> None:
-    """Give method and source the training rows.
-
-    Raises:
-        OneLabelError: the method needs pseudo-labels and there is no source.
-    """
-    if method.needs_source and source is None:
-        raise OneLabelError(
-            "this method trains on pseudo-labels: give --vlm-store STORE (made by onelabel embed --vlm) "
-            "and --source vlpl, or choose a method without them, see onelabel methods"
-        )
-    if source is not None:
-        source.start(context.table)
-    method.start(context)
 
 
 def require_finite(loss: float, epoch: int) -> None:

@@ -79,7 +79,9 @@ def divide(table: LabelTable, val: LabelTable | None, fraction: float, seed: int
     elif fraction > 0:
         rows, val_rows = split_rows(train, fraction, seed)
         train, chosen = train.take(rows), train.take(val_rows)
-        notes.append(f"{len(val_rows)} of {len(rows) + len(val_rows)} training images were set aside to choose the epoch")
+        notes.append(
+            f"{len(val_rows)} of {len(rows) + len(val_rows)} training images were set aside to choose the epoch"
+        )
     else:
         chosen = None
     if not len(train):

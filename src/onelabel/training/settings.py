@@ -7,7 +7,7 @@ from typing import Literal
 
 from onelabel.io.errors import OneLabelError
 
-Initialisation = Literal["zero", "prior"]
+_LEAST = {"epochs": 1, "batch_size": 1, "weight_decay": 0, "seed": 0}
 
 
 @dataclass(frozen=True)
@@ -18,9 +18,11 @@ class Settings:
         epochs: passes over the training images, 1 or more.
         batch_size: images per step, 1 or more.
         lr: learning rate of Adam, above 0.
+        head_lr_multiplier: of the head's learning rate when a network is fine-tuned, above 0.
         weight_decay: of Adam; 0 as published.
         head_init: bias of the head: "zero", or "prior" (the log-odds of the share of observed positives).
         select: "observed", "full" or "last": how the epoch to keep is chosen.
+        mirror: train on mirrored images too, each with probability ½.
         seed: of the initial weights, the order of the images and the mirroring.
 
     Raises:
@@ -35,15 +37,18 @@ class Settings:
     epochs: int = 25
     batch_size: int = 16
     lr: float = 1e-3
+    head_lr_multiplier: float = 1.0
     weight_decay: float = 0.0
-    head_init: Initialisation = "zero"
+    head_init: Literal["zero", "prior"] = "zero"
     select: Literal["observed", "full", "last"] = "observed"
+    mirror: bool = True
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name, least in (("epochs", 1), ("batch_size", 1), ("weight_decay", 0), ("seed", 0)):
+        for name, least in _LEAST.items():
             value = getattr(self, name)
             if value < least:
                 raise OneLabelError(f"--{name.replace('_', '-')} must be {least} or more, not {value}")
-        if not 0 < self.lr < float("inf"):
-            raise OneLabelError(f"--lr must be above 0, not {self.lr}")
+        for name in ("lr", "head_lr_multiplier"):
+            if not 0 < getattr(self, name) < float("inf"):
+                raise OneLabelError(f"--{name.replace('_', '-')} must be above 0, not {getattr(self, name)}")

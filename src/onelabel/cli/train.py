@@ -1,0 +1,127 @@
+"""``onelabel train``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any, Literal
+
+from onelabel.cli.choices import METHOD, SOURCE
+from onelabel.cli.reading import read_labels
+from onelabel.io.errors import OneLabelError
+
+if TYPE_CHECKING:
+    from onelabel.training.settings import Settings
+
+CHOICES = (METHOD, SOURCE)
+EXAMPLES = """
+onelabel train labels.csv --features features --method em --out run
+onelabel train labels.csv --features features --vlm-store clip --method vlpl --out run
+onelabel train labels.csv --images photos --backbone resnet50.tv_in1k --epochs 10 --lr 1e-5 --out run
+onelabel train labels.csv --features features --method em --method.alpha 0.2 --seed 1 --out run
+onelabel train --config run/config.yaml --out again
+"""
+
+
+def train(
+    labels: str,
+    *,
+    out: str,
+    features: str | None = None,
+    images: str | None = None,
+    backbone: str | None = None,
+    vlm_store: str | None = None,
+    template: str = "a photo of a {}.",
+    method: Mapping[str, Any] | None = None,
+    source: Mapping[str, Any] | None = None,
+    expected_positives: float | None = None,
+    val: str | None = None,
+    val_fraction: float = 0.2,
+    split_seed: int = 1200,
+    epochs: int | None = None,
+    batch_size: int = 16,
+    lr: float | None = None,
+    head_lr_multiplier: float = 1.0,
+    weight_decay: float = 0.0,
+    head_init: Literal["zero", "prior"] = "zero",
+    select: Literal["observed", "full", "last"] = "observed",
+    mirror: bool = True,
+    seed: int = 0,
+    precision: Literal["32", "bf16", "16"] = "32",
+    devices: int = 1,
+    workers: int = 1,
+    max_pixels: int = 100_000_000,
+    overwrite: bool = False,
+    **reading: Any,
+) -> None:
+    """Train a classifier from partial labels: a head on cached features, or a whole network.
+
+    With --features, a linear head is trained in seconds on a store made by onelabel embed (or an .npz file
+    with X and ids). With --images and --backbone, the whole network is fine-tuned.
+
+    Args:
+        labels: folder of class folders, CSV file (wide, long or list) or COCO JSON.
+        out: run folder to make.
+        features: store made by onelabel embed, or .npz file with X and ids: train a head on it.
+        images: folder of the photos, for fine-tuning.
+        backbone: timm network to fine-tune: name or local-dir:PATH.
+        vlm_store: store made by onelabel embed --vlm, for pseudo-labels.
+        template: prompt of a class for pseudo-labels, with {} for its name.
+        method: name and parameters of the method.
+        source: name and parameters of the pseudo-label source.
+        expected_positives: expected number of labels per image, for methods that use it.
+        val: labels of separate validation images; without it and without a split column, a part is drawn.
+        val_fraction: share of the training images drawn to choose the epoch; 0 for none.
+        split_seed: of that draw.
+        epochs: passes over the images; by default 25 for a head, 10 for fine-tuning.
+        batch_size: images per step.
+        lr: learning rate of Adam; by default 1e-3 for a head, 1e-5 for fine-tuning.
+        head_lr_multiplier: of the head's learning rate in fine-tuning; some papers use 10.
+        weight_decay: of Adam.
+        head_init: start of the head's bias: zero, or the log-odds of the share of marked images.
+        select: how the epoch is chosen: observed (labels as they are), full (complete labels), last.
+        mirror: train on mirrored images too, at random.
+        seed: of the initial weights, the order and the mirroring.
+        precision: of fine-tuning.
+        devices: number of devices of fine-tuning.
+        workers: extra processes that read photos.
+        max_pixels: largest allowed width × height of a photo.
+        overwrite: replace the run folder if it exists.
+    """
+    config = {key: value for key, value in locals().items() if key != "reading"} | reading
+    from onelabel.training.parts import divide
+    from onelabel.training.pipeline import train_on_features
+    from onelabel.training.recipe import make_recipe
+    from onelabel.training.run_folder import require_free
+
+    require_free(out, overwrite=overwrite)
+    if (features is None) == (backbone is None):
+        raise OneLabelError(
+            "give either --features STORE (a head, in seconds) or --backbone NAME with --images"
+        )
+    if method is None:
+        raise OneLabelError("give --method NAME; onelabel methods lists them")
+    settings = _settings(config, fine_tuning=features is None)
+    table = read_labels(labels, **reading)
+    separate = None if val is None else read_labels(val, **reading)
+    parts = divide(table, separate, val_fraction, split_seed)
+    for note in parts.notes:
+        print(f"note: {note}")
+    recipe = make_recipe(
+        parts, method, settings, source=source, vlm_store=vlm_store, template=template,
+        expected_positives=expected_positives,
+    )  # fmt: skip
+    for note in getattr(recipe.source, "notes", ()):
+        print(f"note: {note}")
+    if features is not None:
+        print(train_on_features(recipe, features, out, config))
+
+
+def _settings(config: Mapping[str, Any], *, fine_tuning: bool) -> Settings:
+    """Pick the settings out of the options, and fill in what depends on the kind of training."""
+    from onelabel.training.settings import Settings
+
+    values = {field.name: config[field.name] for field in fields(Settings)}
+    values["epochs"] = values["epochs"] or (10 if fine_tuning else 25)
+    values["lr"] = values["lr"] or (1e-5 if fine_tuning else 1e-3)
+    return Settings(**values)

@@ -1,0 +1,71 @@
+"""What a finished run leaves behind: model, predictions, metrics, and a few lines for the user."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from onelabel.evaluation.evaluate import evaluate
+from onelabel.evaluation.selection import selection_sentence
+from onelabel.labels.table import LabelTable
+from onelabel.models.backbones import Backbone
+from onelabel.models.bundle import Bundle, Thresholds
+from onelabel.models.bundle_write import write_bundle
+from onelabel.training.common import Trained
+from onelabel.training.recipe import Recipe
+from onelabel.training.run_folder import RunFolder
+
+
+def finish_run(
+    run: RunFolder,
+    recipe: Recipe,
+    trained: Trained,
+    backbone: Backbone | None,
+    fingerprints: Mapping[str, Any],
+) -> str:
+    """Write bundle, predictions and metrics of a run; return what to print.
+
+    Args:
+        run: its folder.
+        recipe: what was trained.
+        trained: what the loop handed over.
+        backbone: the network under the head, or None for features of unknown origin.
+        fingerprints: of the features and embeddings, for the bundle.
+    """
+    parts, select = recipe.parts, recipe.settings.select
+    summary = {
+        "select": select,
+        "selection_means": selection_sentence(select),
+        "epoch": trained.epoch,
+        "selection": None if select == "last" else trained.score,
+    }
+    bundle = Bundle(
+        parts.train.classes,
+        trained.head,
+        backbone,
+        Thresholds.not_calibrated(parts.train.num_classes),
+        method=recipe.described,
+        fingerprints=fingerprints,
+        facts={"train": _facts(parts.train), "val": parts.val and _facts(parts.val), **summary},
+    )
+    write_bundle(run.bundle, bundle, overwrite=True)
+    lines = [f"kept epoch {trained.epoch}. {summary['selection_means']}"]
+    metrics: dict[str, Any] = dict(summary)
+    if parts.val is not None and trained.val_logits is not None:
+        run.save_predictions(parts.val.ids, parts.val.class_ids, trained.val_logits)
+        found = evaluate(trained.val_logits, parts.val.dense(), parts.val.class_ids)
+        metrics["val"] = found.to_dict()
+        lines += ["", "validation images:", found.table(classes=5)]
+    run.finish(metrics)
+    return "\n".join([*lines, "", f"run: {run.path}   model: {run.bundle}"])
+
+
+def _facts(table: LabelTable) -> dict[str, int]:
+    counts = table.counts()
+    return {
+        "images": len(table),
+        "classes": table.num_classes,
+        "positive": int(counts.positive.sum()),
+        "negative": int(counts.negative.sum()),
+        "unknown": int(counts.unknown.sum()),
+    }

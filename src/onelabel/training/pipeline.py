@@ -1,0 +1,47 @@
+"""A run from labels to model: everything is opened and checked before the run folder is made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from onelabel.io.progress import Advance, progress
+from onelabel.training.common import Log
+from onelabel.training.encoders import backbone_under
+from onelabel.training.features import FeatureRows
+from onelabel.training.finish import finish_run
+from onelabel.training.heads import train_head
+from onelabel.training.recipe import Recipe
+from onelabel.training.run_folder import RunFolder
+from onelabel.vlm.features import open_features
+
+
+def train_on_features(recipe: Recipe, features: str, out: str, config: Mapping[str, Any]) -> str:
+    """Train a head on a store of features, or on an ``.npz`` file; return what to print.
+
+    Args:
+        recipe: what to train.
+        features: the store.
+        out: run folder, which must be free or the folder of a run to replace.
+        config: resolved settings, for ``config.yaml``.
+
+    Raises:
+        OneLabelError: images without features, an encoder that cannot be loaded, or a run that fails.
+    """
+    parts = recipe.parts
+    store = open_features(features)
+    train = FeatureRows(store, parts.train)
+    val = None if parts.val is None else FeatureRows(store, parts.val)
+    backbone = backbone_under(store)
+    run = RunFolder.create(out, config, overwrite=True)
+    with progress("train", recipe.settings.epochs, "epochs") as advance:
+        trained = train_head(train, val, recipe, _logger(run, advance))
+    return finish_run(run, recipe, trained, backbone, {"features": store.fingerprint})
+
+
+def _logger(run: RunFolder, advance: Advance) -> Log:
+    def log(entry: dict[str, Any]) -> None:
+        run.log(entry)
+        advance()
+
+    return log
