@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from onelabel.io.errors import OneLabelError
 from onelabel.io.ids import IdTable
 
+_IDS_AT_ONCE = 1 << 18
+
 
 class LabelConflict(OneLabelError):
     """A cell is marked both present and absent.
@@ -191,3 +193,13 @@ def same_names(
     translated = IdTable.from_strings(other_names).rows_of(names)
     translated[translated < 0] = len(other_names)
     return np.array_equal(np.append(translated, -1)[codes], other)
+
+
+def take_ids(ids: IdTable, index: NDArray[np.int64]) -> IdTable:
+    """Return the ids of some rows, a piece at a time: the work arrays of one piece stay small."""
+    pieces = [ids.take(index[start : start + _IDS_AT_ONCE]) for start in range(0, len(index), _IDS_AT_ONCE)]
+    if len(pieces) == 1:
+        return pieces[0]
+    buffer = np.concatenate([piece.buffer for piece in pieces] or [np.zeros(0, np.uint8)])
+    lengths = np.concatenate([np.diff(piece.offsets) for piece in pieces] or [np.zeros(0, np.int64)])
+    return IdTable(buffer, offsets(lengths))

@@ -27,6 +27,7 @@ from onelabel.labels.entries import (
     offsets,
     row_numbers,
     same_names,
+    take_ids,
 )
 
 _CELLS_AT_ONCE = 1 << 24
@@ -273,7 +274,7 @@ class LabelTable:
         lengths = np.diff(self.indptr)[rows]
         return replace(
             self,
-            ids=self.ids.take(rows),
+            ids=take_ids(self.ids, rows),
             default=self.default[rows],
             indptr=offsets(lengths),
             indices=self.indices[position],

@@ -1,0 +1,96 @@
+"""The classes of a label file: those of ``--classes``, or those that are found."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from onelabel.io.errors import LabelFileError, OneLabelError, nearest
+from onelabel.labels.entries import check_class_ids
+from onelabel.labels.readers.base import ReadOptions
+from onelabel.labels.readers.text import check_text
+
+
+def class_name(text: str) -> str:
+    """Return a class name as it is compared: no blanks around it, Unicode NFC.
+
+    Example:
+        >>> class_name(" cafe\\u0301 ")
+        'café'
+    """
+    return unicodedata.normalize("NFC", text.strip())
+
+
+def read_classes(path: str | Path) -> tuple[str, ...]:
+    """Read a class file: one class a line, blank lines left out.
+
+    Raises:
+        LabelFileError: missing, empty, not UTF-8, or with a class that stands twice, naming the line.
+    """
+    path = Path(path)
+    check_text(path)
+    lines: dict[str, int] = {}
+    with path.open(encoding="utf-8-sig") as stream:
+        for line, text in enumerate(stream, start=1):
+            name = class_name(text)
+            if name in lines:
+                raise LabelFileError(path, f"class {name!r} stands at line {lines[name]} already", line=line)
+            if name:
+                lines[name] = line
+    return tuple(lines)
+
+
+class ClassList:
+    """Gives each class name its number.
+
+    Args:
+        options: ``classes_file`` or ``class_ids``: then only these, in this order. Otherwise every name asked
+            for becomes a class.
+        keep_order: the classes that are found stay in the order found; otherwise they are sorted at the end.
+
+    Raises:
+        OneLabelError: the class file cannot be used, or both options are given.
+    """
+
+    def __init__(self, options: ReadOptions, *, keep_order: bool = False) -> None:
+        if options.classes_file is not None and options.class_ids is not None:
+            raise OneLabelError("give either a class file or class_ids, not both")
+        given = options.class_ids if options.classes_file is None else read_classes(options.classes_file)
+        check_class_ids(given or ())
+        self.closed = given is not None
+        self.keep_order = keep_order or self.closed
+        self.numbers = {name: number for number, name in enumerate(given or ())}
+
+    def number(self, name: str, path: Path, *, line: int | None = None, column: str | None = None) -> int:
+        """Return the number of a class.
+
+        Raises:
+            LabelFileError: the name is blank, or not one of ``--classes``.
+        """
+        name = class_name(name)
+        if not name or any("\ud800" <= character <= "\udfff" or character == "\0" for character in name):
+            problem = f"class name {name!r} is no text" if name else "a class without a name"
+            raise LabelFileError(path, problem, line=line, column=column)
+        if self.closed and name not in self.numbers:
+            text = f"class {name!r} is not in --classes{nearest(name, self.numbers)}"
+            raise LabelFileError(path, text, line=line, column=column)
+        return self.numbers.setdefault(name, len(self.numbers))
+
+    def finish(self, path: Path) -> tuple[Sequence[str], NDArray[np.int64]]:
+        """Return the names in their final order, and the final number of each number given.
+
+        Raises:
+            LabelFileError: there are no classes.
+        """
+        names = list(self.numbers)
+        if not names:
+            raise LabelFileError(path, "no class is named anywhere: there is nothing to learn")
+        if self.keep_order:
+            return names, np.arange(len(names))
+        order = sorted(names)
+        final = {name: number for number, name in enumerate(order)}
+        return order, np.array([final[name] for name in names])

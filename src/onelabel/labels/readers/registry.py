@@ -1,0 +1,109 @@
+"""All label formats, and the way to one of them."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+
+from onelabel.io.errors import LabelFileError, OneLabelError, unknown_name
+from onelabel.labels.readers import coco, folders, list_csv, long_csv, wide_csv
+from onelabel.labels.readers.base import Loaded, Probe, Reader, ReadOptions, flag
+from onelabel.labels.readers.columns import no_image_column
+from onelabel.labels.readers.text import CsvFile, check_text
+
+READERS: tuple[Reader, ...] = (
+    folders.READER,
+    coco.READER,
+    list_csv.READER,
+    long_csv.READER,
+    wide_csv.READER,  # last: it takes any CSV with an image column
+)
+
+_FOR_ALL = {"format", "exhaustive", "classes_file", "class_ids", "images"}
+
+
+def load_labels(path: str | Path, options: ReadOptions | None = None) -> Loaded:
+    """Read labels from a folder of class folders, a CSV or a COCO JSON file.
+
+    Args:
+        path: file or folder.
+        options: how to read it; by default all is detected.
+
+    Returns:
+        The table, the name of the format, and notes that the user should see.
+
+    Raises:
+        OneLabelError: the file is missing, cannot be read as it stands, or can be read in two ways; the
+            message names file, line and column and says what to change.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "labels.csv"
+        >>> _ = path.write_text("image,labels\\na.jpg,cat|dog\\nb.jpg,\\n")
+        >>> loaded = load_labels(path)
+        >>> loaded.format, loaded.table.class_ids, loaded.table.dense().tolist()
+        ('list-csv', ('cat', 'dog'), [[1, 1], [0, 0]])
+    """
+    path, options = Path(path), options or ReadOptions()
+    if not path.exists():
+        raise OneLabelError(f"there is no label file or folder {path}")
+    if not path.is_dir() and not path.is_file():
+        raise OneLabelError(f"{path} is neither a file nor a folder: save the labels to a file first")
+    kind = _kind(path)
+    reader = _detect(path, kind, options) if options.format == "auto" else find_reader(options.format)
+    if reader.kind != kind:
+        raise OneLabelError(f"{path} is a {kind}, but --format {reader.name} reads a {reader.kind}")
+    _refuse_useless(reader, options)
+    return reader.read(path, options)
+
+
+def find_reader(name: str) -> Reader:
+    """Return a reader by name, or your own by ``"module:NAME"``.
+
+    Raises:
+        OneLabelError: there is none; the nearest name is given.
+
+    Example:
+        >>> find_reader("coco").kind
+        'json'
+    """
+    if ":" in name:
+        module, _, attribute = name.partition(":")
+        try:
+            found = getattr(importlib.import_module(module), attribute)
+        except (ImportError, AttributeError, ValueError) as error:
+            raise OneLabelError(f"--format {name}: {error}") from None
+        if not isinstance(found, Reader):
+            raise OneLabelError(f"--format {name} is not a onelabel.labels.readers.Reader")
+        return found
+    readers = {reader.name: reader for reader in READERS}
+    if name not in readers:
+        raise unknown_name("label format", name, [*readers, "auto"])
+    return readers[name]
+
+
+def _kind(path: Path) -> str:
+    if path.is_dir():
+        return "folder"
+    check_text(path)
+    with path.open(encoding="utf-8-sig") as stream:
+        start = stream.read(4096).lstrip()
+    return "json" if start[:1] in ("{", "[") or path.suffix.lower() == ".json" else "csv"
+
+
+def _detect(path: Path, kind: str, options: ReadOptions) -> Reader:
+    file = CsvFile.open(path) if kind == "csv" else None
+    header = tuple(name.casefold() for name in file.header) if file else ()
+    probe = Probe(path, kind, header, options)
+    for reader in READERS:
+        if reader.sniff(probe):
+            return reader
+    if file:
+        raise no_image_column(file)
+    raise LabelFileError(path, f"no reader for it; known: {', '.join(reader.name for reader in READERS)}")
+
+
+def _refuse_useless(reader: Reader, options: ReadOptions) -> None:
+    for name in sorted(options.given() - reader.uses - _FOR_ALL):
+        text = f"{flag(name)} has no meaning for {reader.name}: leave it out, or force another --format"
+        raise OneLabelError(text)
