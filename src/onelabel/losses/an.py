@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from onelabel.losses.base import Loss, prepare
-from onelabel.losses.terms import as_float, neg_log
+from onelabel.losses.terms import neg_log, positives
 
 
 def an(logits: Tensor, labels: Tensor, *, eps: float = 0.0) -> Tensor:
@@ -33,8 +33,8 @@ def an(logits: Tensor, labels: Tensor, *, eps: float = 0.0) -> Tensor:
         tensor([[0.1269, 2.1269]])
     """
     logits = prepare(logits, labels)
-    positive = as_float(labels, logits).clamp(min=0.0)
-    return neg_log((2.0 * positive - 1.0) * logits, eps)
+    sign = 2.0 * positives(labels, logits) - 1.0
+    return neg_log(logits, sign, eps)
 
 
 class AN(Loss):

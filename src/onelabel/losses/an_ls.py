@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from onelabel.losses.base import Loss, Reduction, prepare, require
-from onelabel.losses.terms import as_float, smoothed
+from onelabel.losses.terms import positives, smoothed
 
 
 def an_ls(logits: Tensor, labels: Tensor, *, smoothing: float = 0.1, eps: float = 0.0) -> Tensor:
@@ -34,8 +34,8 @@ def an_ls(logits: Tensor, labels: Tensor, *, smoothing: float = 0.1, eps: float 
         tensor([[0.3269, 1.9269]])
     """
     logits = prepare(logits, labels)
-    positive = as_float(labels, logits).clamp(min=0.0)
-    return smoothed((2.0 * positive - 1.0) * logits, smoothing, eps)
+    sign = 2.0 * positives(labels, logits) - 1.0
+    return smoothed(logits, sign, smoothing, eps)
 
 
 class ANLS(Loss):

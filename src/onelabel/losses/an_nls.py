@@ -36,7 +36,7 @@ def an_nls(logits: Tensor, labels: Tensor, *, smoothing: float = 0.1, eps: float
     logits = prepare(logits, labels)
     sign = as_float(labels, logits)
     unknown = 1.0 - sign.abs()
-    return smoothed((sign - unknown) * logits, smoothing * unknown, eps)
+    return smoothed(logits, sign - unknown, smoothing * unknown, eps)
 
 
 class ANNLS(Loss):

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from onelabel.losses.base import Loss, Reduction, prepare, require
-from onelabel.losses.terms import as_float, neg_log, power, probability
+from onelabel.losses.terms import neg_log, positives, power, probability
 
 CLAMP = 1e-8  # below which the released code cuts the argument of its logarithms
 
@@ -56,16 +57,21 @@ def asl(
         tensor([[0.0151, 0.8464, 0.0000]])
     """
     logits = prepare(logits, labels)
-    positive = as_float(labels, logits).clamp(min=0.0)
-    present = neg_log(logits, eps)
-    # 1 - q = min(1 - p + m, 1): the margin has the place of a constant inside the logarithm.
-    absent = neg_log(-logits, margin + eps).clamp(min=-math.log1p(eps))
+    positive = positives(labels, logits)
+    present, absent = neg_log(logits, 1.0, eps), _neg_log_shifted(logits, margin + eps)
+    absent = absent.clamp(min=-math.log1p(eps))  # 1 - q is at most 1
     if as_released:
         present, absent = present.clamp(max=-math.log(CLAMP)), absent.clamp(max=-math.log(CLAMP))
     with torch.set_grad_enabled(torch.is_grad_enabled() and not detach_weight):
         weight_pos = power(-logits, gamma_pos)
         weight_neg = (probability(logits) - margin).clamp(min=0.0).pow(gamma_neg) if gamma_neg > 0.0 else 1.0
     return positive * weight_pos * present + (1.0 - positive) * weight_neg * absent
+
+
+def _neg_log_shifted(logits: Tensor, shift: float) -> Tensor:
+    """``-log(1 - p + shift)``, as a sum of exponentials, which does not round ``1 - p`` away."""
+    log_rest = F.logsigmoid(-logits)
+    return -(torch.logaddexp(log_rest, log_rest.new_full((), math.log(shift))) if shift > 0.0 else log_rest)
 
 
 class ASL(Loss):

@@ -37,7 +37,7 @@ def bce(logits: Tensor, labels: Tensor, *, eps: float = 0.0) -> Tensor:
     """
     logits = prepare(logits, labels)
     sign = as_float(labels, logits)
-    return sign.abs() * neg_log(sign * logits, eps)
+    return sign.abs() * neg_log(logits, sign, eps)
 
 
 class BCE(Loss):

@@ -34,7 +34,7 @@ def bce_ls(logits: Tensor, labels: Tensor, *, smoothing: float = 0.1, eps: float
     """
     logits = prepare(logits, labels)
     sign = as_float(labels, logits)
-    return sign.abs() * smoothed(sign * logits, smoothing, eps)
+    return sign.abs() * smoothed(logits, sign, smoothing, eps)
 
 
 class BCELS(Loss):

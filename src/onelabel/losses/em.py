@@ -38,7 +38,7 @@ def em(logits: Tensor, labels: Tensor, *, alpha: float = 0.1, eps: float = 0.0) 
     logits = prepare(logits, labels)
     sign = as_float(labels, logits)
     known = sign.abs()
-    return known * neg_log(sign * logits, eps) - alpha * (1.0 - known) * entropy(logits, eps)
+    return known * neg_log(logits, sign, eps) - alpha * (1.0 - known) * entropy(logits, eps)
 
 
 class EM(Loss):

@@ -51,7 +51,7 @@ def em_apl(
     known = sign.abs()
     unknown = 1.0 - known
     labelled = unknown * as_float(soft >= 0.0, logits)
-    present, absent = neg_log(logits, eps), neg_log(-logits, eps)
+    present, absent = neg_log(logits, 1.0, eps), neg_log(logits, -1.0, eps)
     target = soft.to(logits.dtype)
     return (
         sign.clamp(min=0.0) * present

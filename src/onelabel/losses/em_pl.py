@@ -56,8 +56,8 @@ def em_pl(
     final = as_float(merge(labels, pseudo), logits)
     unknown = 1.0 - final.abs()
     trust = beta * final.clamp(min=0.0) - (beta if gamma is None else gamma) * final.clamp(max=0.0)
-    supervised = known * neg_log(final * logits, eps)
-    guided = (1.0 - known) * trust * smoothed(final * logits, 1.0 - rho, eps)
+    supervised = known * neg_log(logits, final, eps)
+    guided = (1.0 - known) * trust * smoothed(logits, final, 1.0 - rho, eps)
     return supervised + guided - alpha * unknown * entropy(logits, eps)
 
 

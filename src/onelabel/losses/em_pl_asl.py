@@ -50,10 +50,9 @@ def em_pl_asl(
     """
     logits = prepare(logits, labels, pseudo)
     final = as_float(merge(labels, pseudo), logits)
-    right = final * logits
     gamma = gamma_pos * final.clamp(min=0.0) - gamma_neg * final.clamp(max=0.0)
     unknown = 1.0 - final.abs()
-    return final.abs() * power(-right, gamma) * neg_log(right, eps) - unknown * power(
+    return final.abs() * power(-final * logits, gamma) * neg_log(logits, final, eps) - unknown * power(
         -logits, gamma_unknown
     ) * entropy(logits, eps)
 

@@ -35,7 +35,7 @@ def epr(logits: Tensor, labels: Tensor, *, expected: float, eps: float = 0.0) ->
         >>> epr(torch.zeros(1, 2), torch.tensor([[1, 0]], dtype=torch.int8), expected=2.0)
         tensor([[0.9431, 0.2500]])
     """
-    return bce(logits, labels, eps=eps) + expected_positive_regulariser(logits, expected)
+    return bce(logits, labels, eps=eps) + expected_positive_regulariser(logits, expected, eps=eps)
 
 
 class EPR(Loss):
@@ -50,4 +50,4 @@ class EPR(Loss):
         return bce(logits, labels, eps=self.eps)
 
     def batch_term(self, logits: Tensor, _labels: Tensor) -> Tensor:
-        return expected_positive_regulariser(logits, self.expected)
+        return expected_positive_regulariser(logits, self.expected, eps=self.eps)

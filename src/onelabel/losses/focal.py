@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from onelabel.losses.base import Loss, Reduction, prepare, require
-from onelabel.losses.terms import as_float, focused
+from onelabel.losses.terms import focused, positives
 
 
 def focal(logits: Tensor, labels: Tensor, *, gamma: float = 2.0, eps: float = 0.0) -> Tensor:
@@ -36,8 +36,8 @@ def focal(logits: Tensor, labels: Tensor, *, gamma: float = 2.0, eps: float = 0.
         tensor([[0.0018, 1.6501]])
     """
     logits = prepare(logits, labels)
-    positive = as_float(labels, logits).clamp(min=0.0)
-    return focused((2.0 * positive - 1.0) * logits, gamma, eps)
+    sign = 2.0 * positives(labels, logits) - 1.0
+    return focused(logits, sign, gamma, eps)
 
 
 class Focal(Loss):

@@ -9,7 +9,7 @@ from onelabel.losses.base import Reduction, prepare, require
 from onelabel.losses.gr import Four, Scheduled
 from onelabel.losses.gr_parts import gr_k, gr_v
 from onelabel.losses.regulariser import expected_positive_regulariser
-from onelabel.losses.terms import as_float, merge, neg_log, robust
+from onelabel.losses.terms import as_float, merge, neg_log, positives, robust
 
 
 def gpr(
@@ -70,7 +70,7 @@ def gpr(
     """
     logits = prepare(logits, labels, pseudo)
     final = as_float(merge(labels, pseudo), logits)
-    observed = as_float(labels, logits).clamp(min=0.0)
+    observed = positives(labels, logits)
     guided, absent = final.clamp(min=0.0) - observed, -final.clamp(max=0.0)
     probs = torch.sigmoid(logits.detach())
     k, v = gr_k(probs, w, b), gr_v(probs, mu, sigma)
@@ -79,12 +79,16 @@ def gpr(
     to_absent = guided * trust * (1.0 - rho) + absent * v
     unknown = (1.0 - final.abs()) * v
     entries = (
-        to_present * neg_log(logits, eps)
-        + to_absent * neg_log(-logits, eps)
+        to_present * neg_log(logits, 1.0, eps)
+        + to_absent * neg_log(logits, -1.0, eps)
         + unknown * k * robust(logits, q2)
         + unknown * (1.0 - k) * robust(-logits, q3)
     )
-    return entries if expected is None else entries + reg * expected_positive_regulariser(logits, expected)
+    return (
+        entries
+        if expected is None
+        else entries + reg * expected_positive_regulariser(logits, expected, eps=eps)
+    )
 
 
 class GPR(Scheduled):
@@ -129,7 +133,7 @@ class GPR(Scheduled):
             eps=self.eps,
         )
 
-    def batch_term(self, logits: Tensor, _labels: Tensor, _pseudo: Tensor) -> Tensor | None:
+    def batch_term(self, logits: Tensor, _labels: Tensor, **_inputs: Tensor) -> Tensor | None:
         if self.expected is None:
             return None
-        return self.reg * expected_positive_regulariser(logits, self.expected)
+        return self.reg * expected_positive_regulariser(logits, self.expected, eps=self.eps)

@@ -61,7 +61,7 @@ def gr(
     probs = torch.sigmoid(logits.detach())
     return gr_framework(
         sign.abs(),
-        neg_log(sign * logits, eps),
+        neg_log(logits, sign, eps),
         k=gr_k(probs, w, b),
         v=gr_v(probs, mu, sigma),
         present=robust(logits, q2),

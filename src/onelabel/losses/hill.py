@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from onelabel.losses.base import Loss, Reduction, prepare, require
-from onelabel.losses.terms import as_float, focused, probability
+from onelabel.losses.terms import focused, positives, probability
 
 
 def hill(
@@ -45,10 +45,10 @@ def hill(
         tensor([[0.7019, 0.2500]])
     """
     logits = prepare(logits, labels)
-    positive = as_float(labels, logits).clamp(min=0.0)
-    probs = probability(logits)
-    forgiving = (lam - probs) * probs.square()
-    return positive * focused(logits - margin, gamma, eps) + (1.0 - positive) * forgiving
+    positive = positives(labels, logits)
+    probs = probability(logits, eps)
+    forgiving = (lam - probs) * probs * probs
+    return positive * focused(logits - margin, 1.0, gamma, eps) + (1.0 - positive) * forgiving
 
 
 class Hill(Loss):

@@ -33,7 +33,7 @@ def l1r(logits: Tensor, labels: Tensor, *, penalty: float = 0.01, eps: float = 0
         >>> l1r(torch.zeros(1, 2), torch.tensor([[1, 0]], dtype=torch.int8), penalty=0.1)
         tensor([[0.7431, 0.7431]])
     """
-    return an(logits, labels, eps=eps) + penalty * probability(in_float32(logits))
+    return an(logits, labels, eps=eps) + penalty * probability(in_float32(logits), eps)
 
 
 class L1R(Loss):

@@ -33,7 +33,7 @@ def l2r(logits: Tensor, labels: Tensor, *, penalty: float = 0.01, eps: float = 0
         >>> l2r(torch.zeros(1, 2), torch.tensor([[1, 0]], dtype=torch.int8), penalty=0.1)
         tensor([[0.7181, 0.7181]])
     """
-    return an(logits, labels, eps=eps) + penalty * probability(in_float32(logits)).square()
+    return an(logits, labels, eps=eps) + penalty * probability(in_float32(logits), eps).square()
 
 
 class L2R(Loss):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from onelabel.losses.base import Loss, prepare
-from onelabel.losses.terms import as_float, probability
+from onelabel.losses.terms import positives, probability
 
 
 def pr(logits: Tensor, labels: Tensor, *, eps: float = 0.0) -> Tensor:
@@ -21,7 +21,7 @@ def pr(logits: Tensor, labels: Tensor, *, eps: float = 0.0) -> Tensor:
     Args:
         logits: (images, classes).
         labels: (images, classes), +1 present, 0 unknown, -1 absent.
-        eps: of no effect, since there is no logarithm; here because every loss has it.
+        eps: there is no logarithm; above 0, p is rounded as in the released code.
 
     Returns:
         (images, classes).
@@ -34,12 +34,12 @@ def pr(logits: Tensor, labels: Tensor, *, eps: float = 0.0) -> Tensor:
         >>> pr(torch.zeros(1, 3), torch.tensor([[1, 0, 0]], dtype=torch.int8))
         tensor([[2., 0., 0.]])
     """
-    del eps
     logits = prepare(logits, labels)
-    positive = as_float(labels, logits).clamp(min=0.0)
+    positive = positives(labels, logits)
+    rest = probability(-logits) if eps == 0.0 else 1.0 - probability(logits, eps)
     below = 1.0 - positive
-    lower = (below * probability(logits)).sum(dim=1, keepdim=True)
-    return positive * (below.sum(dim=1, keepdim=True) * probability(-logits) + lower)
+    lower = (below * probability(logits, eps)).sum(dim=1, keepdim=True)
+    return positive * (below.sum(dim=1, keepdim=True) * rest + lower)
 
 
 class PR(Loss):

@@ -12,7 +12,9 @@ from onelabel.losses.terms import probability
 Norm = Literal["l1", "l2"]
 
 
-def expected_positive_regulariser(logits: Tensor, expected: float, *, norm: Norm = "l2") -> Tensor:
+def expected_positive_regulariser(
+    logits: Tensor, expected: float, *, norm: Norm = "l2", eps: float = 0.0
+) -> Tensor:
     """R(p): how far the mean number of predicted positives per image is from what is expected.
 
     ``R = (mean over images of Σ p - k)² / classes²``; with ``norm="l1"`` the absolute value in place of the
@@ -26,6 +28,7 @@ def expected_positive_regulariser(logits: Tensor, expected: float, *, norm: Norm
         logits: (images, classes).
         expected: k, positive labels per image.
         norm: ``"l2"`` as published, or ``"l1"``.
+        eps: there is no logarithm; above 0, p is rounded as in the released codes.
 
     Returns:
         A scalar.
@@ -35,5 +38,5 @@ def expected_positive_regulariser(logits: Tensor, expected: float, *, norm: Norm
         >>> expected_positive_regulariser(torch.zeros(5, 4), expected=1.0)
         tensor(0.0625)
     """
-    gap = probability(in_float32(logits)).sum(dim=1).mean() - expected
+    gap = probability(in_float32(logits), eps).sum(dim=1).mean() - expected
     return (gap.abs() if norm == "l1" else gap.square()) / logits.shape[1] ** 2

@@ -58,12 +58,16 @@ def role(
     total = half + _half(in_float32(estimator_logits), labels, logits, eps)
     if expected is None:
         return 0.5 * total
-    return 0.5 * total + role_regulariser(logits, estimator_logits, expected)
+    return 0.5 * total + role_regulariser(logits, estimator_logits, expected, eps=eps)
 
 
-def role_regulariser(logits: Tensor, estimator_logits: Tensor, expected: float) -> Tensor:
+def role_regulariser(
+    logits: Tensor, estimator_logits: Tensor, expected: float, *, eps: float = 0.0
+) -> Tensor:
     """``½ [R(p) + R(q)]``, the term of :func:`role` over the batch."""
-    regularisers = (expected_positive_regulariser(side, expected) for side in (logits, estimator_logits))
+    regularisers = (
+        expected_positive_regulariser(side, expected, eps=eps) for side in (logits, estimator_logits)
+    )
     return 0.5 * sum(regularisers, torch.zeros((), device=logits.device))
 
 
@@ -71,7 +75,7 @@ def _half(logits: Tensor, labels: Tensor, teacher: Tensor, eps: float) -> Tensor
     """The terms that teach ``logits``: known labels, and the teacher's probabilities as targets."""
     sign = as_float(labels, logits)
     teacher = in_float32(teacher.detach())
-    present, absent = neg_log(logits, eps), neg_log(-logits, eps)
+    present, absent = neg_log(logits, 1.0, eps), neg_log(logits, -1.0, eps)
     # The targets of the known labels are added to those of the teacher, so each logarithm is taken once.
     to_present = sign.clamp(min=0.0) + torch.sigmoid(teacher)
     to_absent = torch.sigmoid(-teacher) - sign.clamp(max=0.0)
@@ -125,4 +129,4 @@ class ROLE(Loss):
         return role(logits, labels, estimator_logits, expected=None, eps=self.eps)
 
     def batch_term(self, logits: Tensor, _labels: Tensor, estimator_logits: Tensor) -> Tensor:
-        return role_regulariser(logits, estimator_logits, self.expected)
+        return role_regulariser(logits, estimator_logits, self.expected, eps=self.eps)

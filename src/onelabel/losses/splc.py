@@ -55,7 +55,7 @@ def splc(
     if active:
         confident = as_float(torch.sigmoid(logits.detach()) > tau, logits)
         positive = positive + (1.0 - sign.abs()) * confident
-    return focused((2.0 * positive - 1.0) * shifted, gamma, eps)
+    return focused(shifted, 2.0 * positive - 1.0, gamma, eps)
 
 
 class SPLC(Loss):

@@ -37,7 +37,7 @@ def wan(logits: Tensor, labels: Tensor, *, gamma: float | None = None, eps: floa
     sign = as_float(labels, logits)
     unknown = 1.0 - sign.abs()
     weight = 1.0 / max(logits.shape[1] - 1, 1) if gamma is None else gamma
-    return (1.0 - (1.0 - weight) * unknown) * neg_log((sign - unknown) * logits, eps)
+    return (1.0 - (1.0 - weight) * unknown) * neg_log(logits, sign - unknown, eps)
 
 
 class WAN(Loss):
