@@ -109,20 +109,27 @@ def open_features(path: str | Path) -> FeatureStore:
 
 
 def _read_npz(path: Path) -> ArrayStore:
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            missing = [key for key in ("X", "ids") if key not in archive]
-            if missing:
-                raise OneLabelError(f"{path} has no {' and no '.join(missing)}; it has {', '.join(archive)}")
-            features, ids = archive["X"], archive["ids"]
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise OneLabelError(f"{path} cannot be read as plain arrays: {error}") from None
+    arrays = _plain_arrays(path)
+    missing = [key for key in ("X", "ids") if key not in arrays]
+    if missing:
+        raise OneLabelError(f"{path} has no {' and no '.join(missing)}; it must have X and ids")
+    ids = arrays["ids"]
     if ids.ndim != 1 or ids.dtype.kind != "U":
         raise OneLabelError(f"{path}: ids must be a list of text, not {ids.shape} {ids.dtype}")
     try:
-        return ArrayStore(IdTable.from_strings(ids.tolist()), features, {"file": digest_file(path)})
+        return ArrayStore(IdTable.from_strings(ids.tolist()), arrays["X"], {"file": digest_file(path)})
     except OneLabelError as error:
         raise OneLabelError(f"{path}: {error}") from None
+
+
+def _plain_arrays(path: Path) -> dict[str, NDArray[np.generic]]:
+    if not zipfile.is_zipfile(path):
+        raise OneLabelError(f"{path} is not an .npz archive")
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return {key: archive[key] for key in ("X", "ids") if key in archive}
+    except Exception as error:  # damaged archives raise nearly every type there is
+        raise OneLabelError(f"{path} cannot be read as plain arrays: {error}") from None
 
 
 def align(store: FeatureStore, ids: IdTable, what: str) -> NDArray[np.int64]:

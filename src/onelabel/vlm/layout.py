@@ -15,6 +15,7 @@ is whole.
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -226,8 +227,10 @@ class Manifest:
 
 def save_array(path: Path, array: NDArray[Any]) -> None:
     """Write a ``.npy`` file atomically."""
+    buffer = io.BytesIO()  # into a file NumPy writes by C streams, which keep quiet about a full disk
+    np.lib.format.write_array(buffer, array, allow_pickle=False)
     with atomic_write(path, "wb") as stream:
-        np.lib.format.write_array(stream, array, allow_pickle=False)
+        stream.write(buffer.getbuffer())
 
 
 def load_array(path: Path, *, mapped: bool = False) -> NDArray[Any]:
