@@ -17,6 +17,7 @@ from onelabel.models import open_clip_tower, timm_source
 from onelabel.models.weights import digest_weights, fit_weights, one_line
 
 Kind = Literal["timm", "open_clip"]
+_LARGEST_INPUT = 4096  # pixels a side; a bundle from elsewhere must not exhaust the memory
 
 
 class Backbone(nn.Module):
@@ -155,6 +156,10 @@ def _read_preprocess(description: Mapping[str, Any], where: str) -> Preprocess:
 
 @torch.no_grad()
 def _output_dim(network: nn.Module, size: int, spec: str) -> int:
+    if size > _LARGEST_INPUT:
+        raise OneLabelError(
+            f"{spec}: asks for images of {size} × {size}; at most {_LARGEST_INPUT} are supported"
+        )
     training = network.training
     network.eval()
     try:
