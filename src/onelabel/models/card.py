@@ -69,4 +69,4 @@ def _text(value: Any) -> str:
     if isinstance(value, float):
         value = f"{value:.6g}"
     text = "".join(" " if unicodedata.category(char)[0] == "C" else char for char in str(value))
-    return "".join(f"&#{ord(char)};" if char in "|<>&`*_[]#\\" else char for char in text)
+    return "".join(f"&#{ord(char)};" if char in "|<>&`*[]#\\" else char for char in text)
