@@ -155,15 +155,29 @@ class VlplSource:
         encoder: Encoder,
         classes: Sequence[ClassInfo],
         templates: Sequence[str] = DEFAULT_TEMPLATES,
-        **settings: float,
+        *,
+        temperature: float = TEMPERATURE,
+        threshold: float = THRESHOLD,
+        negatives: float = 0.0,
     ) -> VlplSource:
         """Build the source for the classes of a table, with the text tower of the store's own encoder.
 
+        Args:
+            store: embeddings of the training images.
+            encoder: what the store was made with.
+            classes: the classes in the order of the table.
+            templates: texts that hold ``{}`` once.
+            temperature: as for the class.
+            threshold: as for the class.
+            negatives: as for the class.
+
         Raises:
-            OneLabelError: the store was made with another encoder, or a template is wrong.
+            OneLabelError: the store was made with another encoder, or a template or setting is wrong.
         """
+        check_settings(temperature, threshold, negatives)
         store.require(encoder.image_fingerprint)
-        return cls(store, text_features(encoder, classes, templates), **settings)
+        texts = text_features(encoder, classes, templates)
+        return cls(store, texts, temperature, threshold, negatives)
 
     @property
     def notes(self) -> tuple[str, ...]:

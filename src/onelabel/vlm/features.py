@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from onelabel.io.errors import OneLabelError
 from onelabel.io.ids import IdTable
 from onelabel.io.manifest import digest_file
+from onelabel.vlm.fingerprint import GLOBAL_VIEW
 from onelabel.vlm.store import EmbeddingStore
 
 
@@ -58,7 +59,7 @@ class ArrayStore:
         [[[0.0, 1.0]], [[0.0, 1.0]]]
     """
 
-    views = ("global",)
+    views = (GLOBAL_VIEW,)
     mirrored = False
 
     def __init__(

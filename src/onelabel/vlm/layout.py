@@ -29,7 +29,7 @@ from onelabel.io.atomic import atomic_write
 from onelabel.io.errors import OneLabelError
 from onelabel.io.ids import IdTable
 from onelabel.io.manifest import digest_file, read_manifest, write_manifest
-from onelabel.vlm.fingerprint import differing_parts
+from onelabel.vlm.fingerprint import GLOBAL_VIEW, differing_parts
 
 KIND, VERSION = "onelabel-store", 1
 MANIFEST = "manifest.json"
@@ -85,7 +85,7 @@ class Plan:
     fingerprint: Mapping[str, str]
     mirrored: bool
     shard_rows: int
-    views: tuple[str, ...] = ("global",)
+    views: tuple[str, ...] = (GLOBAL_VIEW,)
 
     @property
     def num_shards(self) -> int:
