@@ -43,7 +43,7 @@ def check(
 
     if json is not None:
         check_output(json, overwrite=overwrite)
-    table = read_labels(labels, **reading)
+    table = read_labels(labels, images=images, **reading)
     report = run_checks(table, images, max_pixels=max_pixels, workers=workers)
     print(render(report))
     if json is not None:

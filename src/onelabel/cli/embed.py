@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from onelabel.cli.reading import read_labels
-
-if TYPE_CHECKING:
-    from onelabel.training.encoders import Encoding
+from onelabel.io.errors import OneLabelError
 
 EXAMPLES = """
 onelabel embed labels.csv --images photos --backbone resnet50.tv_in1k --out features
@@ -48,11 +46,25 @@ def embed(
         device: where the network runs, such as cpu or cuda.
         overwrite: replace the store if it exists.
     """
-    from onelabel.images.folder import resolve
     from onelabel.io.atomic import check_output
-    from onelabel.training.encoders import open_encoding
-    from onelabel.vlm.store import write_store
+    from onelabel.training.embedding import embed_photos
 
     check_output(out, overwrite=overwrite)
-    table = read_labels(labels, **reading)
-    found = resolve(table.ids, images)
+    if (vlm is None) == (backbone is None):
+        raise OneLabelError("give either --vlm SPEC or --backbone NAME")
+    table = read_labels(labels, images=images, **reading)
+    kind, spec = ("timm", backbone) if vlm is None else ("open_clip", vlm)
+    store = embed_photos(
+        table,
+        images,
+        out,
+        kind=kind,
+        spec=str(spec),
+        mirrored=mirrored,
+        batch_size=batch_size,
+        workers=workers,
+        max_pixels=max_pixels,
+        device=device,
+        overwrite=overwrite,
+    )
+    print(f"{len(store.ids)} photos × {store.dim} numbers written to {out}")

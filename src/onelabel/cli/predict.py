@@ -19,6 +19,7 @@ def predict(
     max_pixels: int = 100_000_000,
     batch_size: int = 32,
     workers: int = 0,
+    device: str = "cpu",
     overwrite: bool = False,
 ) -> None:
     """Name what is on photos: a row per photo and class with probability and decision.
@@ -33,5 +34,23 @@ def predict(
         max_pixels: largest allowed width × height of a photo.
         batch_size: photos per pass through the network.
         workers: extra processes that read photos.
+        device: where the network runs, such as cpu or cuda.
         overwrite: replace the file if it exists.
     """
+    from onelabel.models.predict import predict_to_file
+
+    found = predict_to_file(
+        run,
+        photos,
+        out,
+        on_bad_image=on_bad_image,
+        batch_size=batch_size,
+        workers=workers,
+        max_pixels=max_pixels,
+        device=device,
+        overwrite=overwrite,
+    )
+    for error in found.skipped:
+        print(f"skipped: {error}")
+    print(f"{found.images} photos × {found.classes} classes written to {out}")
+    print(f"decisions: threshold {found.thresholds_source}")

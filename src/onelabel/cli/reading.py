@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from onelabel.labels.table import LabelTable
@@ -11,39 +12,64 @@ if TYPE_CHECKING:
 def read_labels(
     labels: str,
     *,
+    images: str | None = None,
     format: str = "auto",
     exhaustive: bool | None = None,
     values: str | None = None,
     classes: str | None = None,
     delimiter: str | None = None,
+    image_column: str | None = None,
+    label_column: str | None = None,
+    value_column: str | None = None,
+    weight_column: str | None = None,
     split_column: str | None = None,
     group_column: str | None = None,
+    ignore_columns: str | None = None,
 ) -> LabelTable:
     """Read labels and print how they were read.
 
     Args:
         labels: folder of class folders, CSV file (wide, long or list) or COCO JSON.
-        format: layout of the file; "auto" detects and prints it.
-        exhaustive: what is not marked present is absent; with --no-exhaustive it is unknown.
+        images: folder of the photos.
+        format: layout of the file: folders, wide, long, list or coco; "auto" detects and prints it.
+        exhaustive: what is not marked is absent; with --no-exhaustive it is unknown.
         values: meaning of the values in a wide or long CSV, such as "1=+,0=-,-1=?".
-        classes: file with one class id per line: their order, and the only ones allowed.
-        delimiter: what separates the labels in a list CSV, where detection is wrong.
-        split_column: column that names the part (train, val, test) of each image.
-        group_column: column that names the group (patient, scene) of each image.
+        classes: text file with one class id per line: their order, and the only ones allowed.
+        delimiter: what separates the labels of a list CSV, where detection is wrong.
+        image_column: column with the path of the photo.
+        label_column: column with the class, or with the list of classes.
+        value_column: column of a long CSV that says present or absent.
+        weight_column: column of a long CSV with a weight, above 0 and up to 1.
+        split_column: column with the part (train, val, test); one called "split" is taken without asking.
+        group_column: column with the group (patient, scene); never guessed.
+        ignore_columns: columns to leave out, separated by commas.
+    """
+    reading = {key: value for key, value in locals().items() if key not in ("labels", "images")}
+    return read_with(labels, reading, images=images)
+
+
+def read_with(
+    labels: str,
+    reading: Mapping[str, Any],
+    *,
+    images: str | None = None,
+    class_ids: tuple[str, ...] | None = None,
+) -> LabelTable:
+    """Read labels with the options of :func:`read_labels`, and print how they were read.
+
+    Args:
+        labels: the file or folder.
+        reading: options of :func:`read_labels`.
+        images: folder of the photos.
+        class_ids: the classes, where a model or another file has fixed them.
     """
     from onelabel.labels.describe import describe
     from onelabel.labels.readers import ReadOptions, load_labels
 
-    options = ReadOptions(
-        format=format,
-        exhaustive=exhaustive,
-        values=values,
-        classes_file=classes,
-        delimiter=delimiter,
-        split_column=split_column,
-        group_column=group_column,
-    )
-    loaded = load_labels(labels, options)
+    options = {key: value for key, value in reading.items() if value is not None}
+    options["ignore_columns"] = tuple(filter(None, options.pop("ignore_columns", "").split(",")))
+    options["classes_file"] = options.pop("classes", None)
+    loaded = load_labels(labels, ReadOptions(**options, images=images, class_ids=class_ids))
     print(describe(loaded.table, loaded.format))
     for note in loaded.notes:
         print(f"note: {note}")

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from onelabel.io.errors import OneLabelError
-from onelabel.labels.split import split_rows
+from onelabel.labels.split import group_split, random_split
 from onelabel.labels.table import LabelTable
 
 _BEGINNINGS = {"train": ("train",), "val": ("val", "dev"), "test": ("test",)}
@@ -77,16 +78,22 @@ def divide(table: LabelTable, val: LabelTable | None, fraction: float, seed: int
     elif val is not None:
         train, chosen = _without(train, val, notes), val.reorder(table.class_ids)
     elif fraction > 0:
-        rows, val_rows = split_rows(train, fraction, seed)
+        rows, val_rows = _draw(train, fraction, seed)
         train, chosen = train.take(rows), train.take(val_rows)
         notes.append(
-            f"{len(val_rows)} of {len(rows) + len(val_rows)} training images were set aside to choose the epoch"
+            f"{len(val_rows)} of {len(train) + len(chosen)} training images were set aside to choose the epoch"
         )
     else:
         chosen = None
     if not len(train):
         raise OneLabelError("no training images are left after the split")
     return Parts(train, chosen, tuple(notes))
+
+
+def _draw(table: LabelTable, fraction: float, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    if table.groups is None:
+        return random_split(len(table), fraction, seed)
+    return group_split(table.groups, fraction, seed)
 
 
 def _without(train: LabelTable, val: LabelTable, notes: list[str]) -> LabelTable:

@@ -91,8 +91,8 @@ def make_recipe(
     chosen = source or preset_source(name)
     if chosen is None or vlm_store is None:
         raise OneLabelError(
-            f"method {name!r} trains on pseudo-labels: give --source vlpl (see its --help for parameters) and "
-            "--vlm-store STORE, made by onelabel embed --vlm"
+            f"method {name!r} trains on pseudo-labels: give --source vlpl and --vlm-store STORE, made by "
+            "onelabel embed --vlm"
         )
     opened = open_source(chosen, vlm_store, parts.train.classes, (template,))
     described = {**method, "source": dict(chosen), "template": template}

@@ -1,0 +1,69 @@
+"""``onelabel evaluate``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from onelabel.cli.reading import read_labels, read_with
+from onelabel.io.errors import OneLabelError
+
+EXAMPLES = """
+onelabel evaluate run labels.csv --exhaustive --images photos
+onelabel evaluate run labels.csv --exhaustive --features features --split test --json test.json
+"""
+
+
+def evaluate(
+    run: str,
+    labels: str,
+    *,
+    images: str | None = None,
+    features: str | None = None,
+    split: str | None = None,
+    json: str | None = None,
+    show: int = 20,
+    batch_size: int = 32,
+    workers: int = 0,
+    max_pixels: int = 100_000_000,
+    device: str = "cpu",
+    overwrite: bool = False,
+    **reading: Any,
+) -> None:
+    """Score a trained model on labelled photos, with only those labels that are known.
+
+    Args:
+        run: run folder of a training, or its bundle folder.
+        labels: folder of class folders, CSV file (wide, long or list) or COCO JSON.
+        images: folder of the photos.
+        features: instead of photos, a store made by the model's own encoder, or the .npz it was trained on.
+        split: part of the labels to score on; by default the test images where there are splits.
+        json: file for all figures, as JSON.
+        show: how many classes to list, lowest AP first.
+        batch_size: photos per pass through the network.
+        workers: extra processes that read photos.
+        max_pixels: largest allowed width × height of a photo.
+        device: where the network runs, such as cpu or cuda.
+        overwrite: replace the JSON file if it exists.
+    """
+    import json as json_module
+
+    from onelabel.io.atomic import atomic_write, check_output
+    from onelabel.models.bundle_read import load_bundle
+    from onelabel.training.judge import choose_split, judge, score_features, score_photos
+
+    if json is not None:
+        check_output(json, overwrite=overwrite)
+    if (images is None) == (features is None):
+        raise OneLabelError("give either --images DIR or --features STORE")
+    bundle = load_bundle(run, device)
+    table = read_with(labels, reading, images=images, class_ids=bundle.class_ids)
+    table = choose_split(table, split)
+    if features is not None:
+        logits = score_features(bundle, table, features)
+    else:
+        logits = score_photos(bundle, table, str(images), batch_size, workers, max_pixels)
+    found = judge(bundle, table, logits)
+    print(found.table(classes=show))
+    if json is not None:
+        with atomic_write(json) as stream:
+            json_module.dump(found.to_dict(), stream, indent=1, ensure_ascii=False)
