@@ -595,9 +595,15 @@ class TestHeader:
         header = read_header(put(tmp_path / "a", encoded(Image.new("RGB", (5, 7)), form)))
         assert (header.width, header.height, header.format, header.animated) == (5, 7, form, False)
 
-    def test_header_has_no_limit(self, tmp_path: Path) -> None:
+    def test_header_has_no_limit_unless_asked(self, tmp_path: Path) -> None:
         header = read_header(put(tmp_path / "a", bomb("PNG")))
         assert header.width * header.height > MAX_PIXELS
+
+    def test_header_with_a_limit(self, tmp_path: Path) -> None:
+        Image.new("L", (10, 10)).save(tmp_path / "a.png")
+        assert read_header(tmp_path / "a.png", max_pixels=100).width == 10
+        with pytest.raises(OversizedImageError):
+            read_header(tmp_path / "a.png", max_pixels=99)
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -108,13 +108,20 @@ def decode(path: str | Path, max_pixels: int = MAX_PIXELS) -> Image.Image:
         return picture
 
 
-def read_header(path: str | Path) -> Header:
+def read_header(path: str | Path, max_pixels: int | None = None) -> Header:
     """Read the size and format of an image without decoding it.
 
+    Args:
+        path: as for :func:`decode`.
+        max_pixels: refuse larger images; None for no limit.
+
     Raises:
+        OversizedImageError: more than ``max_pixels`` pixels.
         ImageError: missing, not a file, not permitted, empty, of an unknown format or with a broken header.
     """
     with _opened(Path(path)) as image:
+        if max_pixels is not None:
+            _check_size(path, image, max_pixels)
         # Phones store depth or gain maps beside the photo as MPO; that is no animation.
         animated = image.format != "MPO" and bool(getattr(image, "is_animated", False))
         return Header(*image.size, format=image.format or "", animated=animated)
