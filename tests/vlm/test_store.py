@@ -102,6 +102,13 @@ def test_rows_that_do_not_exist_are_refused(kept: Any, index: list[int]) -> None
         kept[1].rows(index)
 
 
+def test_how_to_load_the_encoder_again_is_kept(photos: Any, tmp_path: Path, kept: Any) -> None:
+    spec = {"kind": "open_clip", "spec": "local-dir:clip"}
+    photos.write(tmp_path / "store", encoder_spec=spec)
+    assert EmbeddingStore.open(tmp_path / "store").encoder == spec
+    assert kept[1].encoder == {}
+
+
 def test_fingerprints_are_compared_part_by_part(kept: Any) -> None:
     store = kept[1]
     store.require({"views": "global", "weights": "w1"})

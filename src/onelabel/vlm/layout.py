@@ -18,7 +18,7 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +78,8 @@ class Plan:
         mirrored: whether each image has a second row for its mirror image.
         shard_rows: rows of each shard but the last.
         views: names of the views.
+        encoder: how to load the encoder again, such as its kind and spec; not compared, as the fingerprint
+            says what the encoder is wherever it lies.
     """
 
     ids: IdTable
@@ -86,6 +88,7 @@ class Plan:
     mirrored: bool
     shard_rows: int
     views: tuple[str, ...] = (GLOBAL_VIEW,)
+    encoder: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def num_shards(self) -> int:
@@ -108,7 +111,7 @@ class Plan:
         return parts if self.ids == other.ids else [*parts, "image ids"]
 
     def facts(self) -> dict[str, Any]:
-        """Return all but ids and fingerprint."""
+        """Return what is compared besides ids and fingerprint."""
         return {"dim": self.dim, "mirrored": self.mirrored, "views": self.views}
 
 
@@ -171,6 +174,7 @@ class Manifest:
             **self.plan.facts(),
             "dtype": "float16",
             "shard_rows": self.plan.shard_rows,
+            "encoder": dict(self.plan.encoder),
             "fingerprint": dict(self.plan.fingerprint),
             "names": {name: asdict(record) for name, record in self.names.items()},
             "shards": [asdict(shard) for shard in self.shards],
@@ -207,7 +211,7 @@ class Manifest:
         plan = Plan(
             IdTable(load_array(folder / "ids.npy"), load_array(folder / "offsets.npy")),
             int(content["dim"]), dict(content["fingerprint"]), bool(content["mirrored"]),
-            int(content["shard_rows"]), tuple(content["views"]),
+            int(content["shard_rows"]), tuple(content["views"]), dict(content["encoder"]),
         )  # fmt: skip
         shards = [
             Shard(FileRecord(**entry["rows"]), FileRecord(**entry["hashes"])) for entry in content["shards"]

@@ -33,6 +33,7 @@ class EmbeddingStore:
         views: names of the V views.
         mirrored: whether each image has a second row for its mirror image.
         fingerprint: what decides an embedding, part by part.
+        encoder: how to load the encoder again, as it was given when the store was written.
     """
 
     def __init__(self, manifest: Manifest) -> None:
@@ -40,6 +41,7 @@ class EmbeddingStore:
         self.path = manifest.folder
         self.ids, self.dim, self.views = plan.ids, plan.dim, plan.views
         self.mirrored, self.fingerprint = plan.mirrored, dict(plan.fingerprint)
+        self.encoder = dict(plan.encoder)
         self._shard_rows = plan.shard_rows
         self._shards = [_open_shard(manifest, number) for number in range(plan.num_shards)]
 
@@ -134,6 +136,7 @@ def write_store(
     preprocess: Preprocess,
     dim: int,
     fingerprint: Mapping[str, str],
+    encoder_spec: Mapping[str, str] | None = None,
     paths: IdTable | None = None,
     mirrored: bool = True,
     batch_size: int = 64,
@@ -156,6 +159,8 @@ def write_store(
         preprocess: what makes an image the encoder's input.
         dim: length of an embedding.
         fingerprint: what decides an embedding, part by part; it guards the store.
+        encoder_spec: how to load the encoder again, such as ``{"kind": "open_clip", "spec": "local-dir:x"}``;
+            kept as :attr:`EmbeddingStore.encoder`.
         paths: file of each image below ``root``, where it is not the id itself.
         mirrored: store a second row for the mirror image, which is flipped after resizing.
         batch_size: images per call of the encoder.
@@ -175,7 +180,8 @@ def write_store(
     path = check_output(path, overwrite=overwrite)
     images = HashedImages(Path(root), ids if paths is None else paths, preprocess, max_pixels)
     _check_images_exist(images)
-    plan = Plan(ids, dim, dict(fingerprint), mirrored, shard_rows or usual_shard_rows(len(ids)))
+    rows = shard_rows or usual_shard_rows(len(ids))
+    plan = Plan(ids, dim, dict(fingerprint), mirrored, rows, encoder=dict(encoder_spec or {}))
     manifest = _begin(partial_folder(path), plan, overwrite)
     _check_space(manifest)
     done = sum(len(manifest.plan.rows_of(number)) for number in range(len(manifest.shards)))
