@@ -76,8 +76,8 @@ class ClassList:
             problem = f"class name {name!r} is no text" if name else "a class without a name"
             raise LabelFileError(path, problem, line=line, column=column)
         if self.closed and name not in self.numbers:
-            text = f"class {name!r} is not in --classes{nearest(name, self.numbers)}"
-            raise LabelFileError(path, text, line=line, column=column)
+            known = nearest(name, self.numbers) or f" ({', '.join([*self.numbers][:5])}, ...)"
+            raise LabelFileError(path, f"class {name!r} is not in --classes{known}", line=line, column=column)
         return self.numbers.setdefault(name, len(self.numbers))
 
     def finish(self, path: Path) -> tuple[Sequence[str], NDArray[np.int64]]:

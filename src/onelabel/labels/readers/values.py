@@ -13,6 +13,7 @@ from onelabel.labels.readers.base import ReadOptions
 
 _SIGNS = {"+": 1, "-": -1, "?": 0}
 _NUMBER = re.compile(r"[+-]?[01](\.0*)?")
+_SHORT = 12  # a longer value is text, not a mark
 _EXAMPLE = '--values "1=+,0=-,-1=?" (+ present, - absent, ? unknown)'
 
 
@@ -81,15 +82,12 @@ class Survey:
         shown = value if len(value) <= 40 else value[:37] + "..."
         if self.given is not None:
             return f"value {shown!r} is not in --values {self.options.values!r}; add it"
-        text = (
-            f'value {shown!r} is not 1, 0, -1 or blank; say what it means, as in --values "1=+,0=-,{shown}=?"'
-        )
+        name = shlex.quote(column)
+        options = [f'say what it means, as in --values "1=+,0=-,{shown}=?"'] if len(value) <= _SHORT else []
         if self.wide:
-            name = shlex.quote(column)
-            text += (
-                f"; or if the column is no class, --ignore-columns {name} (--group-column {name} if a group)"
-            )
-        return text
+            options.append(f"if the column is no class, --ignore-columns {name}")
+            options.append(f"if it is a group, --group-column {name}")
+        return f"value {shown!r} is not 1, 0, -1 or blank; {'; '.join(options) or 'correct it'}"
 
     def meaning(self, unlisted: int = 0) -> dict[str, int]:
         """Return what each value means, blank included.
