@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from onelabel.cli.reading import read_labels, read_with
+from onelabel.cli.reading import read_labels
 from onelabel.io.errors import OneLabelError
 
 EXAMPLES = """
@@ -56,7 +56,7 @@ def evaluate(
     if (images is None) == (features is None):
         raise OneLabelError("give either --images DIR or --features STORE")
     bundle = load_bundle(run, device)
-    table = read_with(labels, reading, images=images, class_ids=bundle.class_ids)
+    table = read_labels(labels, images=images, class_ids=bundle.class_ids, **reading)
     table = choose_split(table, split)
     if features is not None:
         logits = score_features(bundle, table, features)

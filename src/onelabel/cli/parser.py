@@ -80,7 +80,7 @@ def _base_parser(name: str, module: ModuleType) -> ArgumentParser:
     parser.add_argument("--config", action="config", help="YAML file with any of these options")
     parameters = inspect.signature(function).parameters
     many = [p.name for p in parameters.values() if p.default is p.empty and "list[" in str(p.annotation)]
-    skip = {*many, *(choice.key for choice in getattr(module, "CHOICES", ()))}
+    skip = {"class_ids", *many, *(choice.key for choice in getattr(module, "CHOICES", ()))}
     parser.add_function_arguments(function, as_group=False, as_positional=True, skip=skip)
     descriptions = {parameter.arg_name: parameter.description for parameter in text.params}
     for key in many:

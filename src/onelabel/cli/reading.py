@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from onelabel.labels.table import LabelTable
@@ -25,6 +24,7 @@ def read_labels(
     split_column: str | None = None,
     group_column: str | None = None,
     ignore_columns: str | None = None,
+    class_ids: tuple[str, ...] | None = None,
 ) -> LabelTable:
     """Read labels and print how they were read.
 
@@ -43,33 +43,15 @@ def read_labels(
         split_column: column with the part (train, val, test); one called "split" is taken without asking.
         group_column: column with the group (patient, scene); never guessed.
         ignore_columns: columns to leave out, separated by commas.
+        class_ids: the classes, where a model or another file has fixed them; no option of a command.
     """
-    reading = {key: value for key, value in locals().items() if key not in ("labels", "images")}
-    return read_with(labels, reading, images=images)
-
-
-def read_with(
-    labels: str,
-    reading: Mapping[str, Any],
-    *,
-    images: str | None = None,
-    class_ids: tuple[str, ...] | None = None,
-) -> LabelTable:
-    """Read labels with the options of :func:`read_labels`, and print how they were read.
-
-    Args:
-        labels: the file or folder.
-        reading: options of :func:`read_labels`.
-        images: folder of the photos.
-        class_ids: the classes, where a model or another file has fixed them.
-    """
+    given = {key: value for key, value in locals().items() if key != "labels" and value is not None}
     from onelabel.labels.describe import describe
     from onelabel.labels.readers import ReadOptions, load_labels
 
-    options = {key: value for key, value in reading.items() if value is not None}
-    options["ignore_columns"] = tuple(filter(None, options.pop("ignore_columns", "").split(",")))
-    options["classes_file"] = options.pop("classes", None)
-    loaded = load_labels(labels, ReadOptions(**options, images=images, class_ids=class_ids))
+    given["ignore_columns"] = tuple(filter(None, given.pop("ignore_columns", "").split(",")))
+    given["classes_file"] = given.pop("classes", None)
+    loaded = load_labels(labels, ReadOptions(**given))
     print(describe(loaded.table, loaded.format))
     for note in loaded.notes:
         print(f"note: {note}")

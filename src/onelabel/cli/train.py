@@ -7,7 +7,7 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Literal
 
 from onelabel.cli.choices import METHOD, SOURCE
-from onelabel.cli.reading import read_labels, read_with
+from onelabel.cli.reading import read_labels
 from onelabel.io.errors import OneLabelError
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def train(
         raise OneLabelError("give --method NAME; onelabel methods lists them")
     settings = _settings(config, fine_tuning=features is None)
     table = read_labels(labels, images=images, **reading)
-    separate = None if val is None else read_with(val, reading, images=images, class_ids=table.class_ids)
+    separate = None if val is None else read_labels(val, images=images, class_ids=table.class_ids, **reading)
     parts = divide(table, separate, val_fraction, split_seed)
     for note in parts.notes:
         print(f"note: {note}")

@@ -5,39 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from onelabel.io.errors import OneLabelError, unknown_name
+from onelabel.io.errors import OneLabelError
 from onelabel.io.plugins import check_parameters
 from onelabel.labels.table import ClassInfo
 from onelabel.models.backbones import Backbone, load_backbone, open_clip_backbone
 from onelabel.sources.base import Source
 from onelabel.sources.registry import load as load_source
-from onelabel.vlm import open_clip_source
 from onelabel.vlm.encoder import load_encoder
 from onelabel.vlm.features import FeatureStore
 from onelabel.vlm.prompts import text_features
 from onelabel.vlm.store import EmbeddingStore
 
 
-def backbone_of(kind: str, spec: str) -> Backbone:
-    """Load the image network of an encoder.
-
-    Args:
-        kind: "timm", or "open_clip" for the image tower of a vision-language model.
-        spec: as ``--backbone`` or ``--vlm`` take it.
-
-    Raises:
-        OneLabelError: unknown name, incomplete folder, or weights that do not fit.
-    """
-    if kind == "timm":
-        return load_backbone(spec)
-    if kind != "open_clip":
-        raise unknown_name("kind of encoder", kind, ("timm", "open_clip"))
-    loaded = open_clip_source.load(spec)
-    return open_clip_backbone(loaded.model.get_submodule("visual"), loaded.config, loaded.preprocess, spec)
-
-
 def backbone_under(store: FeatureStore) -> Backbone | None:
     """Load the network that made a store, so that a head on its features can read photos later.
+
+    Args:
+        store: the features that a head is trained on.
 
     Returns:
         The network, or None for features from a file, of which nobody knows what made them.
@@ -47,10 +31,23 @@ def backbone_under(store: FeatureStore) -> Backbone | None:
     """
     if not isinstance(store, EmbeddingStore):
         return None
-    backbone = backbone_of(store.encoder["kind"], store.encoder["spec"])
-    if store.encoder["kind"] == "timm":
+    kind, spec = _encoder_of(store)
+    if kind == "timm":
+        backbone = load_backbone(spec)
         store.require(backbone.fingerprint)
-    return backbone
+        return backbone
+    encoder = load_encoder(spec)
+    store.require(encoder.image_fingerprint)
+    tower = encoder.model.get_submodule("visual")
+    return open_clip_backbone(tower, encoder.config, encoder.preprocess, spec)
+
+
+def _encoder_of(store: EmbeddingStore) -> tuple[str, str]:
+    """Return kind ("timm" or "open_clip") and spec of the encoder of a store."""
+    kind, spec = store.encoder.get("kind", ""), store.encoder.get("spec", "")
+    if kind not in ("timm", "open_clip"):
+        raise OneLabelError(f"the store {store.path} does not say which encoder made it: embed again")
+    return kind, spec
 
 
 def open_source(
@@ -68,9 +65,10 @@ def open_source(
         OneLabelError: the store was not made by a vision-language model, or the model has changed since.
     """
     embeddings = EmbeddingStore.open(store)
-    if embeddings.encoder["kind"] != "open_clip":
-        raise OneLabelError(f"{store} was made by a backbone and knows no words: embed with --vlm instead")
-    encoder = load_encoder(embeddings.encoder["spec"])
+    made_by, spec = _encoder_of(embeddings)
+    if made_by != "open_clip":
+        raise OneLabelError(f"{store} was made by a backbone, which knows no words: embed with --vlm instead")
+    encoder = load_encoder(spec)
     embeddings.require(encoder.image_fingerprint)
     kind = load_source(source["name"])
     parameters = {key: value for key, value in source.items() if key != "name"}

@@ -46,7 +46,7 @@ def train_head(train: FeatureRows, val: FeatureRows | None, recipe: Recipe, log:
         for batch in _batches(epoch, head, train, settings, recipe.source):
             value = method.loss(batch)
             optimizer.zero_grad(set_to_none=True)
-            value.backward()
+            torch.autograd.backward(value)
             optimizer.step()
             loss += float(value.detach()) * len(batch.index) / len(train.table)
         require_finite(loss, epoch)
@@ -63,7 +63,8 @@ def _batches(
 ) -> Iterator[Batch]:
     order = epoch_order(settings.seed, epoch, len(train.table))
     mirrored = _mirrored(train, settings, epoch)
-    for index in order.split(settings.batch_size):
+    for start in range(0, len(order), settings.batch_size):
+        index = order[start : start + settings.batch_size]
         rows = index.numpy()
         labels = torch.from_numpy(train.table.rows(rows))
         bits = torch.from_numpy(mirrored[rows])

@@ -81,7 +81,7 @@ def divide(table: LabelTable, val: LabelTable | None, fraction: float, seed: int
         rows, val_rows = _draw(train, fraction, seed)
         train, chosen = train.take(rows), train.take(val_rows)
         notes.append(
-            f"{len(val_rows)} of {len(train) + len(chosen)} training images were set aside to choose the epoch"
+            f"{len(chosen)} of {len(train) + len(chosen)} training images were set aside to choose the epoch"
         )
     else:
         chosen = None

@@ -1,0 +1,90 @@
+"""From labels and an encoder's name to a store: what ``onelabel embed`` does."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from onelabel.images.folder import resolve
+from onelabel.io.errors import OneLabelError
+from onelabel.labels.table import LabelTable
+from onelabel.models.backbones import Backbone, load_backbone
+from onelabel.vlm.encoder import load_encoder
+from onelabel.vlm.store import EmbeddingStore, write_store
+
+
+class TimmEncoder:
+    """A timm backbone as an image encoder: pooled features, not brought to unit length.
+
+    Args:
+        backbone: the network.
+        device: where it runs.
+    """
+
+    def __init__(self, backbone: Backbone, device: str = "cpu") -> None:
+        self._backbone = backbone.to(device)
+        self._device = device
+        self.dim, self.preprocess = backbone.dim, backbone.preprocess
+        self.image_fingerprint = backbone.fingerprint
+
+    @torch.inference_mode()
+    def encode_images(self, images: Tensor) -> Tensor:
+        """Turn preprocessed images (B, 3, S, S) into (B, D) float32 vectors."""
+        features: Tensor = self._backbone(images.to(self._device))
+        return features.float()
+
+
+def embed_photos(
+    table: LabelTable,
+    root: str,
+    out: str,
+    *,
+    kind: str,
+    spec: str,
+    mirrored: bool,
+    batch_size: int,
+    workers: int,
+    max_pixels: int,
+    device: str,
+    overwrite: bool,
+) -> EmbeddingStore:
+    """Encode the photos of a table.
+
+    Args:
+        table: labels; its images become the rows.
+        root: image folder.
+        out: folder to make.
+        kind: "timm" or "open_clip".
+        spec: name of the encoder.
+        mirrored: also encode mirror images.
+        batch_size: photos per pass.
+        workers: extra processes that read photos.
+        max_pixels: larger photos are refused.
+        device: where the network runs.
+        overwrite: replace an existing store.
+
+    Raises:
+        OneLabelError: photos are missing, the encoder cannot be loaded, or the store cannot be written.
+    """
+    found = resolve(table.ids, root)
+    for note in found.notes:
+        print(f"note: {note}")
+    if len(found.missing):
+        raise OneLabelError(f"{len(found.missing)} photos are missing: onelabel check lists them")
+    encoder = TimmEncoder(load_backbone(spec), device) if kind == "timm" else load_encoder(spec, device)
+    return write_store(
+        out,
+        root=root,
+        ids=table.ids,
+        paths=found.paths,
+        encoder=encoder.encode_images,
+        preprocess=encoder.preprocess,
+        dim=encoder.dim,
+        fingerprint=encoder.image_fingerprint,
+        encoder_spec={"kind": kind, "spec": spec},
+        mirrored=mirrored,
+        batch_size=batch_size,
+        workers=workers,
+        max_pixels=max_pixels,
+        overwrite=overwrite,
+    )
