@@ -197,9 +197,19 @@ def _no_lost_derivative(loss: Loss, make: Make) -> None:
         error = (single.double() - double).abs()
         lost = matters & (error > 0.01 * double.abs())
         assert not lost.any(), (
-            f"derivative lost in float32: {single[lost][:3].tolist()} in place of {double[lost][:3].tolist()} "
-            f"at logits {logits[lost][:3].tolist()}"
+            f"derivative lost in float32 at logits {logits[lost][:3].tolist()}: "
+            f"{single[lost][:3].tolist()} in place of {double[lost][:3].tolist()}"
         )
+
+
+def _no_cut_derivative(loss: Loss, make: Make) -> None:
+    """Not even a small probability is cut off: float64 still tells 30 from infinity."""
+    batch = make(2, 5)
+    for size in (10.0, 20.0, 30.0):
+        logits = batch.logits.double()
+        logits[:, 0], logits[:, -1] = -size, size
+        _, gradient = run_loss(loss, batch.with_logits(logits))
+        assert (gradient[:, [0, -1]] != 0).all(), f"a mistake at logit ±{size} has a derivative of exactly 0"
 
 
 def _known_labels_push(loss: Loss, make: Make) -> None:
@@ -302,6 +312,7 @@ def _no_host_sync(loss: Loss, make: Make) -> None:
 CHECKS = (
     _finite,
     _slope_of_mistakes,
+    _no_cut_derivative,
     _no_lost_derivative,
     _known_labels_push,
     _corner_cases,

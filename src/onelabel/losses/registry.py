@@ -172,7 +172,8 @@ def create(name: str, **params: Any) -> Loss:
         params: parameters of the class; every class has ``reduction`` and ``eps``.
 
     Raises:
-        OneLabelError: unknown loss or parameter (the nearest name is given), or a value out of range.
+        OneLabelError: unknown loss or parameter (the nearest name is given), a missing one, or a value out of
+            range.
 
     Example:
         >>> create("em", alpa=0.1)
@@ -180,7 +181,13 @@ def create(name: str, **params: Any) -> Loss:
         onelabel.io.errors.OneLabelError: loss 'em' has no parameter 'alpa' (did you mean 'alpha'?)...
     """
     kind = load(name)
-    known = sorted(inspect.signature(kind).parameters)
+    signature = inspect.signature(kind).parameters
+    known = sorted(signature)
+    for wanted in signature.values():
+        if wanted.default is wanted.empty and wanted.name not in params:
+            raise OneLabelError(
+                f"loss {name!r} needs {wanted.name}=..., a fact about the data without a default"
+            )
     for given in params:
         if given not in known:
             hint = nearest(given, known)
