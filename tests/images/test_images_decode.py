@@ -252,6 +252,14 @@ class TestColour:
             assert read_header(path).animated
             assert np.array_equal(pixels(path), np.asarray(frames[0])), form
 
+    def test_a_broken_second_frame_does_not_spoil_the_first(self, tmp_path: Path) -> None:
+        frames = [Image.new("RGB", (64, 64), "red"), Image.fromarray(noise(64, 64))]
+        content = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
+        for cut in (100, 2000, len(content) - 300):
+            path = put(tmp_path / "cut.gif", content[:-cut])
+            read_header(path)
+            assert np.array_equal(pixels(path), np.asarray(frames[0]))
+
     def test_photo_with_second_picture_is_no_animation(self, tmp_path: Path) -> None:
         images = [Image.new("RGB", (16, 16), colour) for colour in ("red", "blue")]
         images[0].save(tmp_path / "a.jpg", "MPO", save_all=True, append_images=images[1:])

@@ -87,7 +87,8 @@ def decode(path: str | Path, max_pixels: int = MAX_PIXELS) -> Image.Image:
 
     Raises:
         OversizedImageError: more than ``max_pixels`` pixels.
-        ImageError: missing, not a file, not permitted, empty, of an unknown format, broken or truncated.
+        ImageError: missing, not a file, not permitted, empty, of an unknown format, broken, or
+            truncated so that pixels are missing.
 
     Example:
         >>> import tempfile
@@ -122,9 +123,7 @@ def read_header(path: str | Path, max_pixels: int | None = None) -> Header:
     with _opened(Path(path)) as image:
         if max_pixels is not None:
             _check_size(path, image, max_pixels)
-        # Phones store depth or gain maps beside the photo as MPO; that is no animation.
-        animated = image.format != "MPO" and bool(getattr(image, "is_animated", False))
-        return Header(*image.size, format=image.format or "", animated=animated)
+        return Header(*image.size, format=image.format or "", animated=_is_animated(image))
 
 
 @contextmanager
@@ -210,6 +209,15 @@ def _check_size(path: str | Path, image: ImageFile, max_pixels: int) -> None:
             f"{width} × {height} is {width * height:,} pixels, the limit is {max_pixels:,}: "
             "make it smaller or raise the limit",
         )
+
+
+def _is_animated(image: ImageFile) -> bool:
+    if image.format == "MPO":  # phones store depth or gain maps so, beside the photo
+        return False
+    try:
+        return bool(getattr(image, "is_animated", False))
+    except Exception:  # GIF looks for a second frame; a broken one does not spoil the first
+        return False
 
 
 def _orientation(image: ImageFile) -> int:

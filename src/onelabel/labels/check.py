@@ -47,6 +47,9 @@ def run_checks(
         decode: decode every photo in full; False reads headers only, which is faster and misses truncated
             files.
 
+    Returns:
+        The findings, as data (``to_dict``), as an exit code, and as text through :func:`render`.
+
     Raises:
         OneLabelError: ``images_root`` is not a folder, or an id leaves it.
 
