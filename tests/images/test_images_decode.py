@@ -382,10 +382,10 @@ class TestSizeLimit:
     def test_bombs_are_refused_at_once(self, tmp_path: Path, form: str) -> None:
         path = put(tmp_path / "bomb", bomb(form))
         assert path.stat().st_size < 1000
-        start = time.perf_counter()
+        start = time.process_time()
         with pytest.raises(OversizedImageError, match=r"bomb: "):
             decode(path)
-        assert time.perf_counter() - start < 1
+        assert time.process_time() - start < 1
 
     def test_memory_stays_flat(self, tmp_path: Path) -> None:
         resource = pytest.importorskip("resource")
