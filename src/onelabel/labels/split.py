@@ -11,7 +11,7 @@ from onelabel.io.errors import OneLabelError
 def random_split(n: int, fraction: float, seed: int = 1200) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Split rows 0 … n-1 as all published single-positive results do.
 
-    With n_val = round(fraction · n) and a permutation π from ``numpy.random.RandomState(seed)``, the validation
+    With n_val = round(fraction · n) and a permutation π of ``numpy.random.RandomState(seed)``, the validation
     rows are the last n_val of π and the training rows the others, each sorted. Halves are rounded to even.
 
     Source: Cole et al. 2021, https://arxiv.org/abs/2106.09708; official code

@@ -128,7 +128,9 @@ class TableBuilder:
         """
         ids, final = self.images.finish()
         if not len(ids):
-            raise LabelFileError(self.path, "there are column names but no rows")
+            raise LabelFileError(
+                self.path, "there are column names but no rows" if self.header else "there are no images"
+            )
         return Numbered(ids, final, self.row_image.join())
 
     def finish(self, classes: ClassList, default: int | NDArray[np.int8], *, zero: int = 0) -> LabelTable:

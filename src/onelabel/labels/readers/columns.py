@@ -29,6 +29,9 @@ SPECIAL = frozenset(
 )  # fmt: skip
 
 CSV_OPTIONS = frozenset({"image_column", "split_column", "group_column", "ignore_columns"})
+_COLUMN_OPTIONS = (
+    "image_column", "label_column", "value_column", "weight_column", "split_column", "group_column",
+)  # fmt: skip
 _PHOTO = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif")
 
 
@@ -75,7 +78,7 @@ def named(header: Sequence[str], names: Sequence[str]) -> int | None:
 def optional(file: CsvFile, options: ReadOptions, option: str, names: Sequence[str]) -> int | None:
     """Return the position of the column that an option names, else of one called as in ``names``, else None.
 
-    A column that is to be ignored is found only if the option names it.
+    A column that is to be ignored, or that another option names, is not guessed.
 
     Raises:
         LabelFileError: the option names a column that is not there.
@@ -83,7 +86,8 @@ def optional(file: CsvFile, options: ReadOptions, option: str, names: Sequence[s
     name = getattr(options, option)
     if name is not None:
         return _position(file, name, flag(option))
-    return named(["" if column in options.ignore_columns else column for column in file.header], names)
+    taken = {*options.ignore_columns, *(getattr(options, other) for other in _COLUMN_OPTIONS)}
+    return named(["" if column in taken else column for column in file.header], names)
 
 
 def needed(file: CsvFile, options: ReadOptions, option: str, names: Sequence[str]) -> int:

@@ -60,8 +60,9 @@ def read(path: Path, options: ReadOptions) -> Loaded:
     for lines, rows in file.chunks(_ROWS_AT_ONCE):
         image, column = builder.add_rows(rows, lines), labels.read(rows, lines)
         given = np.flatnonzero(column >= 0)
-        value, weight = values.read(rows, lines)[given], weights.read(rows, lines)[given]
-        builder.add_cells(image[given], column[given], value, np.array(lines)[given], weight)
+        value, weight = values.read(rows, lines), weights.read(rows, lines)
+        weight = weight[given] if len(weight) else weight
+        builder.add_cells(image[given], column[given], value[given], np.array(lines)[given], weight)
     cells = len(builder.numbered.ids) * len(classes.numbers)
     meaning = survey.meaning(unlisted=max(0, cells - sum(survey.counts.values())))
     table = builder.finish(classes, -1 if options.exhaustive else 0, zero=meaning.get("0", 0))

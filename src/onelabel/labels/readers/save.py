@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -60,17 +59,21 @@ def save_labels(table: LabelTable, path: str | Path, *, overwrite: bool = False)
     if table.weights is not None and np.any(table.weights != 1):
         raise OneLabelError(f"cannot write {path}: a wide CSV file holds no weights")
     with atomic_write(path) as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(header)
+        stream.write(",".join(map(_quoted, header)) + "\n")
         step = max(1, _CELLS_AT_ONCE // table.num_classes)
         for start in range(0, len(table), step):
-            writer.writerows(_rows(table, np.arange(start, min(start + step, len(table)))))
+            stream.writelines(_lines(table, np.arange(start, min(start + step, len(table)))))
 
 
 def _header(table: LabelTable) -> list[str]:
     for name in table.class_ids:
         if class_name(name) != name or plain(name).startswith("onelabel:"):
             raise OneLabelError(f"class {name!r} cannot be a column name; rename it")
+    for name in (*table.split_names, *table.group_names):
+        if not name or name != name.strip() or "\0" in name:
+            raise OneLabelError(
+                f"the split or group {name!r} cannot be written: it is blank or has blanks around it"
+            )
     # A class called "image" or "split" must not be taken for the column of that use.
     own = any(plain(name) in SPECIAL for name in table.class_ids)
     header = [OWN_IMAGE if own else IMAGE_NAMES[0]]
@@ -81,8 +84,12 @@ def _header(table: LabelTable) -> list[str]:
     return [*header, *table.class_ids]
 
 
-def _rows(table: LabelTable, index: NDArray[np.int64]) -> list[list[str]]:
-    rows = []
+def _quoted(text: str) -> str:
+    """Return a cell as CSV; csv.writer leaves a lone carriage return bare, and readers end the line there."""
+    return '"' + text.replace('"', '""') + '"' if any(mark in text for mark in '",\r\n') else text
+
+
+def _lines(table: LabelTable, index: NDArray[np.int64]) -> Iterator[str]:
     columns = [
         _names(codes[index], names)
         for codes, names in ((table.splits, table.split_names), (table.groups, table.group_names))
@@ -96,8 +103,8 @@ def _rows(table: LabelTable, index: NDArray[np.int64]) -> list[list[str]]:
             same = False
         if not same:
             raise OneLabelError(f"image id {image!r} cannot be written: no plain path below the folder")
-        rows.append([image, *(column[number] for column in columns), *map(_TEXT.__getitem__, row)])
-    return rows
+        texts = [_quoted(image), *(_quoted(column[number]) for column in columns)]
+        yield ",".join([*texts, *map(_TEXT.__getitem__, row)]) + "\n"
 
 
 def _names(codes: NDArray[np.int8] | NDArray[np.int32], names: Sequence[str]) -> list[str]:

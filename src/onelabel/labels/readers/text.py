@@ -72,7 +72,7 @@ def _check_blocks(path: Path, blocks: Iterator[bytes], hint: str | None) -> None
 
 
 def _not_text(path: Path, value: int, offset: int, line: int, hint: str | None) -> LabelFileError:
-    what = "text files hold no NUL bytes" if value == 0 else "not valid UTF-8"
+    what = "a NUL byte, which no text holds" if value == 0 else "not valid UTF-8"
     advice = hint or "save it as UTF-8, or convert it: iconv -f WINDOWS-1252 -t UTF-8 OLD > NEW"
     return LabelFileError(path, f"byte 0x{value:02X} at offset {offset} is {what}; {advice}", line=line)
 
@@ -104,8 +104,9 @@ class CsvFile:
             first = next((line for line in _lines(path, stream) if line.strip()), "")
         bare = re.sub(r'"[^"]*"', "", first)
         separator = next((mark for mark in ",;\t" if mark in bare), ",")
-        _, cells = next(_rows(path, separator))
-        header = tuple(cell.strip() for cell in cells)
+        header = next((tuple(cell.strip() for cell in cells) for _, cells in _rows(path, separator)), ())
+        if not any(header):
+            raise LabelFileError(path, "no column names; begin the file with a line such as image,label")
         for column, name in enumerate(header):
             if name and name in header[:column]:
                 raise LabelFileError(
