@@ -1,0 +1,76 @@
+"""Fine-tuning a whole network on photos, through Lightning."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from onelabel.images.dataset import ImageRows
+from onelabel.io.progress import Advance
+from onelabel.models.backbones import Backbone
+from onelabel.models.heads import LinearHead, initialise
+from onelabel.training.common import Log, Trained, no_log, observed_prior
+from onelabel.training.photo_network import PhotoNetwork, single_values_spared
+from onelabel.training.photo_rows import machine_errors_explained
+from onelabel.training.recipe import Recipe
+
+if TYPE_CHECKING:
+    from onelabel.training.lightning_loop import Precision
+
+
+def _no_advance(count: int = 1) -> None:
+    """Show nothing."""
+
+
+def fine_tune(
+    recipe: Recipe,
+    backbone: Backbone,
+    train: ImageRows,
+    val: ImageRows | None,
+    *,
+    precision: Precision = "32",
+    workers: int = 0,
+    log: Log = no_log,
+    advance: Advance = _no_advance,
+) -> Trained:
+    """Train a backbone and a linear head on photos.
+
+    Adam with two learning rates, ``lr`` for the backbone and ``lr · head_lr_multiplier`` for the head. Images
+    come in the order of :func:`onelabel.training.order.epoch_order` and are mirrored, after the resize, by
+    :func:`onelabel.vlm.mirror.mirror_bits`; both depend on seed and epoch only. The last batch of an epoch
+    is kept, however small. BatchNorm layers train as usual, except that a layer which gets a single value per
+    channel (a batch of one image that has shrunk to one position) uses its running statistics, because one
+    value has no variance.
+
+    The network trains in ``precision``; head, loss and all scores are computed in float32, so the scores
+    are those of the saved model.
+
+    Args:
+        recipe: method, source and settings, fresh.
+        backbone: changed in place: it ends with the weights of the kept epoch, in eval mode, on the CPU.
+        train: photos of ``recipe.parts.train``, in its order.
+        val: of ``recipe.parts.val``, or None.
+        precision: "32", or mixed precision with "bf16" or "16" (for GPUs).
+        workers: extra processes that read photos.
+        log: called with a dictionary after each epoch.
+        advance: called with the number of photos done, training and validation.
+
+    Raises:
+        ImageError: names a photo that cannot be read.
+        OneLabelError: the loss became non-finite, or the machine has too little memory.
+    """
+    settings = recipe.settings
+    torch.manual_seed(settings.seed)
+    head = LinearHead(backbone.dim, recipe.parts.train.num_classes)
+    initialise(head, settings.head_init, observed_prior(recipe.parts.train))
+    from onelabel.training.lightning_loop import FineTuning, fit
+
+    network = PhotoNetwork(backbone, head).train()
+    module = FineTuning(network, recipe, train, val, workers, log, advance)
+    with machine_errors_explained(), single_values_spared(backbone):
+        fit(module, precision)
+    keeper = module.keeper
+    network.load_state_dict(keeper.state)
+    network.eval()
+    return Trained(head, keeper.epoch, keeper.score, keeper.logits)

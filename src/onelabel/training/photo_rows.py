@@ -1,0 +1,142 @@
+"""The photos of a label table: found, checked, and in the order in which they train."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Sampler
+
+from onelabel.images.dataset import ImageRows
+from onelabel.images.decode import read_header
+from onelabel.images.folder import resolve
+from onelabel.images.transforms import Preprocess
+from onelabel.io.errors import ImageError, OneLabelError
+from onelabel.io.progress import progress
+from onelabel.labels.table import LabelTable
+from onelabel.training.order import epoch_order
+
+PhotoBatches = Iterable[tuple[Tensor, Tensor]]
+"""Yields (index (B,) int64, pixels (B, 3, S, S) float32)."""
+
+_CHUNK = 4096
+
+
+def photo_rows(table: LabelTable, root: str, preprocess: Preprocess, max_pixels: int) -> ImageRows:
+    """Return the photos of a table, in its order; the file names are one byte buffer, not a list.
+
+    Args:
+        table: labels.
+        root: image folder.
+        preprocess: what the network expects.
+        max_pixels: larger photos are refused before decoding.
+
+    Raises:
+        OneLabelError: photos are missing; names a few.
+    """
+    found = resolve(table.ids, root)
+    for note in found.notes:
+        print(f"note: {note}")
+    if len(found.missing):
+        names = ", ".join(table.ids.text(int(row)) for row in found.missing[:3])
+        raise OneLabelError(
+            f"{len(found.missing)} of {len(table)} photos are missing in {root} (such as {names}): "
+            "run onelabel check for the list"
+        )
+    return ImageRows(root, found.paths, preprocess, max_pixels)
+
+
+def require_readable(*parts: ImageRows) -> None:
+    """Read the header of every photo, so that an unusable one stops a run before its first epoch.
+
+    A photo that is cut off behind its header is found only when it is decoded.
+
+    Raises:
+        OneLabelError: photos are empty, of no known format or too large; says how many, and names the first.
+    """
+    bad: list[ImageError] = []
+    with progress("look at photos", sum(map(len, parts))) as advance:
+        for photos in parts:
+            for name in photos.ids:
+                try:
+                    read_header(photos.root / name, photos.max_pixels)
+                except ImageError as error:
+                    bad.append(error)
+                advance()
+    if bad:
+        more = f" ({len(bad)} photos cannot be used: run onelabel check for the list)" if bad[1:] else ""
+        raise OneLabelError(f"{bad[0]}{more}")
+
+
+class EpochOrder(Sampler[int]):
+    """The training rows in the order of one epoch, see :func:`onelabel.training.order.epoch_order`.
+
+    Args:
+        seed: seed of the run.
+        rows: number of training images.
+        epoch: epoch to begin with, from 1.
+
+    Example:
+        >>> order = EpochOrder(seed=0, rows=4)
+        >>> first = list(order)
+        >>> order.set_epoch(1)
+        >>> sorted(first), list(order) == epoch_order(0, 2, 4).tolist()
+        ([0, 1, 2, 3], True)
+    """
+
+    def __init__(self, seed: int, rows: int, epoch: int = 1) -> None:
+        self.seed, self.rows, self.epoch = seed, rows, epoch
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch as Lightning does before each, counting from 0."""
+        self.epoch = epoch + 1
+
+    def __len__(self) -> int:
+        return self.rows
+
+    def __iter__(self) -> Iterator[int]:
+        order = epoch_order(self.seed, self.epoch, self.rows)
+        for start in range(0, self.rows, _CHUNK):
+            yield from order[start : start + _CHUNK].tolist()
+
+
+def photo_batches(
+    photos: ImageRows, batch_size: int, workers: int, order: EpochOrder | None = None
+) -> DataLoader[Any]:
+    """Return a loader of the photos: in their own order, or in that of an epoch; the last batch is kept.
+
+    Args:
+        photos: the photos.
+        batch_size: photos per batch.
+        workers: extra processes that read photos; they stay between passes.
+        order: order of the training epochs.
+    """
+    # A loader draws a number from its generator at each pass. From torch's own, the random numbers of the
+    # network (dropout) would depend on how often photos were read.
+    return DataLoader(
+        photos, batch_size, sampler=order, num_workers=workers, persistent_workers=workers > 0,
+        generator=torch.Generator(),
+    )  # fmt: skip
+
+
+@contextmanager
+def machine_errors_explained() -> Iterator[None]:
+    """Turn what a machine that is too small raises into a message that says what to change.
+
+    Raises:
+        OneLabelError: the device has too little memory, or a process that reads photos died.
+    """
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise OneLabelError("the device has too little memory: use a smaller --batch-size") from error
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise OneLabelError(
+            f"a process that reads photos died ({str(error).splitlines()[0]}): too little memory or shared "
+            "memory; use fewer --workers, or 0"
+        ) from error

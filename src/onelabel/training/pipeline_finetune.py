@@ -1,0 +1,78 @@
+"""A fine-tuning run from photos to model: everything is opened and checked before the run folder is made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from onelabel.io.errors import OneLabelError
+from onelabel.io.progress import progress
+from onelabel.models.backbones import load_backbone
+from onelabel.training.finetune import fine_tune
+from onelabel.training.finish import finish_run
+from onelabel.training.photo_rows import photo_rows, require_readable
+from onelabel.training.recipe import Recipe
+from onelabel.training.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    from onelabel.training.lightning_loop import Precision
+
+
+def train_backbone(
+    recipe: Recipe,
+    backbone_spec: str,
+    images: str,
+    out: str,
+    config: Mapping[str, Any],
+    *,
+    precision: Precision,
+    devices: int,
+    workers: int,
+    max_pixels: int,
+) -> str:
+    """Fine-tune a network on photos; return what to print.
+
+    Args:
+        recipe: what to train.
+        backbone_spec: timm name or ``local-dir:PATH``.
+        images: folder of the photos.
+        out: run folder, which must be free or the folder of a run to replace.
+        config: resolved settings, for ``config.yaml``.
+        precision: "32", "bf16" or "16".
+        devices: number of devices; 1.
+        workers: extra processes that read photos.
+        max_pixels: larger photos are refused.
+
+    Raises:
+        OneLabelError: unknown backbone, missing or unusable photos, or a run that fails.
+    """
+    _check_machine(precision, devices, workers)
+    backbone = load_backbone(backbone_spec)
+    start = backbone.fingerprint
+    tables = [recipe.parts.train] if recipe.parts.val is None else [recipe.parts.train, recipe.parts.val]
+    photos = [photo_rows(table, images, backbone.preprocess, max_pixels) for table in tables]
+    require_readable(*photos)
+    run = RunFolder.create(out, config, overwrite=True)
+    with progress("train", recipe.settings.epochs * sum(map(len, photos))) as advance:
+        trained = fine_tune(
+            recipe, backbone, photos[0], photos[1] if photos[1:] else None,
+            precision=precision, workers=workers, log=run.log, advance=advance,
+        )  # fmt: skip
+    fingerprints = {"features": backbone.fingerprint, "fine_tuned_from": start}
+    return finish_run(run, recipe, trained, backbone, fingerprints)
+
+
+def _check_machine(precision: Precision, devices: int, workers: int) -> None:
+    """Refuse what this machine or this release cannot do.
+
+    Raises:
+        OneLabelError: says what to change.
+    """
+    if workers < 0:
+        raise OneLabelError(f"--workers must be 0 or more, not {workers}")
+    if devices != 1:
+        raise OneLabelError(f"--devices {devices}: this release fine-tunes on one device; leave it out")
+    if precision == "16" and not torch.accelerator.is_available():
+        raise OneLabelError("--precision 16 needs a GPU and there is none: use bf16 or 32")
