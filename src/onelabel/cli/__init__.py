@@ -78,4 +78,5 @@ def _run(arguments: list[str]) -> int:
 
     module = import_module(f"onelabel.cli.{name}")
     values = parse(name, module, arguments[1:])
-    return getattr(module, name)(**values) or 0
+    result = getattr(module, name)(**values)
+    return result if isinstance(result, int) else 0

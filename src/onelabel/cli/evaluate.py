@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from onelabel.cli.reading import read_labels
 from onelabel.io.errors import OneLabelError
+
+if TYPE_CHECKING:
+    from onelabel.evaluation.evaluate import Evaluation
 
 EXAMPLES = """
 onelabel evaluate run labels.csv --exhaustive --images photos
@@ -28,7 +31,7 @@ def evaluate(
     device: str = "cpu",
     overwrite: bool = False,
     **reading: Any,
-) -> None:
+) -> Evaluation:
     """Score a trained model on labelled photos, with only those labels that are known.
 
     Args:
@@ -67,3 +70,4 @@ def evaluate(
     if json is not None:
         with atomic_write(json) as stream:
             json_module.dump(found.to_dict(), stream, indent=1, ensure_ascii=False)
+    return found
