@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from inspect import signature
+from typing import Any
+
 from onelabel.cli.parser import Choice
 
 
@@ -19,3 +23,22 @@ def _source_class(name: str) -> type:
 
 METHOD = Choice("method", _method_class)
 SOURCE = Choice("source", _source_class, skip=frozenset({"store", "texts"}))
+
+
+def complete(choice: Choice, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Fill in the default of every parameter that is not given, so that records hold them all.
+
+    Args:
+        choice: the option.
+        given: ``name`` and parameters.
+
+    Raises:
+        OneLabelError: unknown name.
+
+    Example:
+        >>> complete(METHOD, {"name": "em"})
+        {'name': 'em', 'alpha': 0.1, 'eps': 0.0, 'reduction': 'mean'}
+    """
+    parameters = signature(choice.resolve(str(given["name"]))).parameters.values()
+    usual = {p.name: p.default for p in parameters if p.name not in choice.skip and p.default is not p.empty}
+    return {"name": given["name"], **usual, **given}

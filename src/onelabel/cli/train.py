@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
+from inspect import signature
 from typing import TYPE_CHECKING, Any, Literal
 
-from onelabel.cli.choices import METHOD, SOURCE
+from onelabel.cli.choices import METHOD, SOURCE, complete
 from onelabel.cli.reading import read_labels
 from onelabel.io.errors import OneLabelError
 
 if TYPE_CHECKING:
+    from onelabel.labels.table import LabelTable
+    from onelabel.training.recipe import Recipe
     from onelabel.training.settings import Settings
 
 CHOICES = (METHOD, SOURCE)
@@ -21,6 +24,7 @@ onelabel train labels.csv --images photos --backbone resnet50.tv_in1k --epochs 1
 onelabel train labels.csv --features features --method em --method.alpha 0.2 --seed 1 --out run
 onelabel train --config run/config.yaml --out again
 """
+_FOR_FINE_TUNING = ("head_lr_multiplier", "precision", "devices", "workers", "max_pixels")
 
 
 def train(
@@ -36,6 +40,7 @@ def train(
     source: Mapping[str, Any] | None = None,
     expected_positives: float | None = None,
     val: str | None = None,
+    val_exhaustive: bool | None = None,
     val_fraction: float = 0.2,
     split_seed: int = 1200,
     epochs: int | None = None,
@@ -71,6 +76,7 @@ def train(
         source: name and parameters of the pseudo-label source.
         expected_positives: expected number of labels per image, for methods that use it.
         val: labels of separate validation images; without it and without a split column, a part is drawn.
+        val_exhaustive: in --val, what is not marked is absent; by default as --exhaustive says.
         val_fraction: share of the training images drawn to choose the epoch; 0 for none.
         split_seed: of that draw.
         epochs: passes over the images; by default 25 for a head, 10 for fine-tuning.
@@ -88,40 +94,96 @@ def train(
         max_pixels: largest allowed width × height of a photo.
         overwrite: replace the run folder if it exists.
     """
-    config = {key: value for key, value in locals().items() if key != "reading"} | reading
+    config = {key: value for key, value in locals().items() if key not in ("reading", "overwrite")} | reading
+    _require_way(config)
+    if method is None:
+        raise OneLabelError("give --method NAME; onelabel methods lists them")
     from onelabel.training.parts import divide
-    from onelabel.training.pipeline import train_on_features
-    from onelabel.training.recipe import make_recipe
+    from onelabel.training.recipe import make_recipe, preset_source
     from onelabel.training.run_folder import require_free
 
     require_free(out, overwrite=overwrite)
-    if (features is None) == (backbone is None):
-        raise OneLabelError(
-            "give either --features STORE (a head, in seconds) or --backbone NAME with --images"
-        )
-    if method is None:
-        raise OneLabelError("give --method NAME; onelabel methods lists them")
-    settings = _settings(config, fine_tuning=features is None)
+    source = source or preset_source(str(method["name"]))
+    config["method"], config["source"] = complete(METHOD, method), source and complete(SOURCE, source)
+    settings = _settings(config)
+    config |= {"epochs": settings.epochs, "lr": settings.lr}
     table = read_labels(labels, images=images, **reading)
-    separate = None if val is None else read_labels(val, images=images, class_ids=table.class_ids, **reading)
-    parts = divide(table, separate, val_fraction, split_seed)
-    for note in parts.notes:
-        print(f"note: {note}")
+    parts = divide(table, _read_val(config, table.class_ids, reading), val_fraction, split_seed)
+    _print_notes(parts.notes)
     recipe = make_recipe(
-        parts, method, settings, source=source, vlm_store=vlm_store, template=template,
+        parts, config["method"], settings, source=config["source"], vlm_store=vlm_store, template=template,
         expected_positives=expected_positives,
     )  # fmt: skip
-    for note in getattr(recipe.source, "notes", ()):
+    _print_notes(getattr(recipe.source, "notes", ()))
+    print(_plan(recipe))
+    print(_fit(recipe, config))
+
+
+def _print_notes(notes: Iterable[str]) -> None:
+    for note in notes:
         print(f"note: {note}")
-    if features is not None:
-        print(train_on_features(recipe, features, out, config))
 
 
-def _settings(config: Mapping[str, Any], *, fine_tuning: bool) -> Settings:
-    """Pick the settings out of the options, and fill in what depends on the kind of training."""
+def _require_way(config: Mapping[str, Any]) -> None:
+    """Check that the options name one of the two ways to train, and nothing of the other."""
+    if (config["features"] is None) == (config["backbone"] is None):
+        raise OneLabelError(
+            "give either --features STORE (a head, in seconds) or --backbone NAME with --images DIR"
+        )
+    if config["features"] is None and config["images"] is None:
+        raise OneLabelError("--backbone reads photos: give their folder with --images DIR")
+    parameters = signature(train).parameters
+    for name in _FOR_FINE_TUNING:
+        if config["features"] is not None and config[name] != parameters[name].default:
+            raise OneLabelError(
+                f"--{name.replace('_', '-')} is for fine-tuning (--backbone) and does nothing with "
+                "--features: leave it out"
+            )
+
+
+def _settings(config: Mapping[str, Any]) -> Settings:
+    """Pick the settings out of the options, and fill in what depends on the way to train."""
     from onelabel.training.settings import Settings
 
-    values = {field.name: config[field.name] for field in fields(Settings)}
-    values["epochs"] = values["epochs"] or (10 if fine_tuning else 25)
-    values["lr"] = values["lr"] or (1e-5 if fine_tuning else 1e-3)
-    return Settings(**values)
+    usual = {"epochs": 25, "lr": 1e-3} if config["backbone"] is None else {"epochs": 10, "lr": 1e-5}
+    given = {field.name: config[field.name] for field in fields(Settings)}
+    return Settings(**given | {key: value for key, value in usual.items() if given[key] is None})
+
+
+def _read_val(
+    config: Mapping[str, Any], class_ids: tuple[str, ...], reading: Mapping[str, Any]
+) -> LabelTable | None:
+    """Read ``--val`` as the labels were read, but for ``--val-exhaustive``."""
+    if config["val"] is None:
+        if config["val_exhaustive"] is not None:
+            raise OneLabelError("--val-exhaustive says how --val FILE is read; there is none")
+        return None
+    options = dict(reading)
+    if config["val_exhaustive"] is not None:
+        options["exhaustive"] = config["val_exhaustive"]
+    print("\nvalidation labels:")
+    return read_labels(config["val"], images=config["images"], class_ids=class_ids, **options)
+
+
+def _plan(recipe: Recipe) -> str:
+    """Say in a line what is about to happen."""
+    parts, settings = recipe.parts, recipe.settings
+    judges = "no validation images" if parts.val is None else f"{len(parts.val):,} choose the epoch"
+    return (
+        f"\ntraining {recipe.described['name']} for {settings.epochs} epochs on {len(parts.train):,} images, "
+        f"{judges}"
+    )
+
+
+def _fit(recipe: Recipe, config: Mapping[str, Any]) -> str:
+    """Train, and return what to print."""
+    if config["features"] is not None:
+        from onelabel.training.pipeline import train_on_features
+
+        return train_on_features(recipe, config["features"], config["out"], config)
+    from onelabel.training.pipeline_finetune import train_backbone
+
+    return train_backbone(
+        recipe, config["backbone"], config["images"], config["out"], config, precision=config["precision"],
+        devices=config["devices"], workers=config["workers"], max_pixels=config["max_pixels"],
+    )  # fmt: skip

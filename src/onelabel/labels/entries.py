@@ -131,12 +131,14 @@ def row_numbers(index: Any, size: int) -> NDArray[np.int64]:
 
 
 def distinct_ids(ids: IdTable | Iterable[str]) -> IdTable:
-    """Return the ids as a table.
+    """Return the ids as a table; one that is a table already is taken as it is, since a check costs seconds.
 
     Raises:
         OneLabelError: an id stands twice.
     """
-    table = ids if isinstance(ids, IdTable) else IdTable.from_strings(ids)
+    if isinstance(ids, IdTable):
+        return ids
+    table = IdTable.from_strings(ids)
     table.require_distinct("image")
     return table
 

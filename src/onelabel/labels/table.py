@@ -124,7 +124,7 @@ class LabelTable:
         """Build a table from a full matrix.
 
         Args:
-            ids: N image ids.
+            ids: N distinct image ids; only text is checked, an ``IdTable`` is trusted.
             class_ids: C class ids.
             labels: (N, C) whole numbers in {+1, 0, -1}.
 
@@ -157,7 +157,7 @@ class LabelTable:
         A known value beats 0 on the same cell, and the larger weight is kept.
 
         Args:
-            ids: N image ids.
+            ids: N distinct image ids; only text is checked, an ``IdTable`` is trusted.
             class_ids: C class ids.
             image_index: (M,) rows.
             class_index: (M,) columns.

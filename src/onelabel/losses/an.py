@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from onelabel.losses.base import Loss, prepare
+from onelabel.losses.slopes import joined
 from onelabel.losses.terms import neg_log, positives
 
 
@@ -34,7 +35,7 @@ def an(logits: Tensor, labels: Tensor, *, eps: float = 0.0) -> Tensor:
     """
     logits = prepare(logits, labels)
     sign = 2.0 * positives(labels, logits) - 1.0
-    return neg_log(logits, sign, eps)
+    return joined(logits, neg_log(logits, sign, eps))
 
 
 class AN(Loss):

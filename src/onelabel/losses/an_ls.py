@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from onelabel.losses.base import Loss, Reduction, prepare, require
+from onelabel.losses.slopes import joined
 from onelabel.losses.terms import positives, smoothed
 
 
@@ -35,7 +36,7 @@ def an_ls(logits: Tensor, labels: Tensor, *, smoothing: float = 0.1, eps: float 
     """
     logits = prepare(logits, labels)
     sign = 2.0 * positives(labels, logits) - 1.0
-    return smoothed(logits, sign, smoothing, eps)
+    return joined(logits, smoothed(logits, sign, smoothing, eps))
 
 
 class ANLS(Loss):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from onelabel.losses.base import Loss, Reduction, prepare, require
+from onelabel.losses.slopes import joined
 from onelabel.losses.terms import as_float, smoothed
 
 
@@ -36,7 +37,7 @@ def an_nls(logits: Tensor, labels: Tensor, *, smoothing: float = 0.1, eps: float
     logits = prepare(logits, labels)
     sign = as_float(labels, logits)
     unknown = 1.0 - sign.abs()
-    return smoothed(logits, sign - unknown, smoothing * unknown, eps)
+    return joined(logits, smoothed(logits, sign - unknown, smoothing * unknown, eps))
 
 
 class ANNLS(Loss):

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from onelabel.losses.base import Loss, Reduction, prepare, require
-from onelabel.losses.terms import neg_log, positives, power, probability
+from onelabel.losses.slopes import Term, total
+from onelabel.losses.terms import focus, neg_log, positives
 
 CLAMP = 1e-8  # below which the released code cuts the argument of its logarithms
 
@@ -58,20 +58,45 @@ def asl(
     """
     logits = prepare(logits, labels)
     positive = positives(labels, logits)
-    present, absent = neg_log(logits, 1.0, eps), _neg_log_shifted(logits, margin + eps)
-    absent = absent.clamp(min=-math.log1p(eps))  # 1 - q is at most 1
+    present, absent = neg_log(logits, 1.0, eps), _neg_log_shifted(logits, margin, eps)
     if as_released:
-        present, absent = present.clamp(max=-math.log(CLAMP)), absent.clamp(max=-math.log(CLAMP))
-    with torch.set_grad_enabled(torch.is_grad_enabled() and not detach_weight):
-        weight_pos = power(-logits, gamma_pos)
-        weight_neg = (probability(logits) - margin).clamp(min=0.0).pow(gamma_neg) if gamma_neg > 0.0 else 1.0
-    return positive * weight_pos * present + (1.0 - positive) * weight_neg * absent
+        present, absent = _cut(present), _cut(absent)
+    q, slope = _shifted(logits, margin)
+    if detach_weight:
+        present = _scaled(present, torch.sigmoid(-logits.detach()) ** gamma_pos)
+        absent = _scaled(absent, q**gamma_neg)
+    else:
+        present = focus(logits, -1.0, gamma_pos, present)
+        rate = gamma_neg * q ** max(gamma_neg - 1.0, 0.0) * slope
+        absent = Term(q**gamma_neg * absent.value, rate * absent.value + q**gamma_neg * absent.slope)
+    return total(logits, (positive, present), (1.0 - positive, absent))
 
 
-def _neg_log_shifted(logits: Tensor, shift: float) -> Tensor:
-    """``-log(1 - p + shift)``, as a sum of exponentials, which does not round ``1 - p`` away."""
-    log_rest = F.logsigmoid(-logits)
-    return -(torch.logaddexp(log_rest, log_rest.new_full((), math.log(shift))) if shift > 0.0 else log_rest)
+def _shifted(logits: Tensor, margin: float) -> Term:
+    """``q = max(p - m, 0)``."""
+    p = torch.sigmoid(logits.detach())
+    above = (p > margin).to(p.dtype)
+    return Term(above * (p - margin), above * p * torch.sigmoid(-logits.detach()))
+
+
+def _neg_log_shifted(logits: Tensor, margin: float, eps: float) -> Term:
+    """``-log(1 - q + eps)``; where p is above the margin, ``1 - q = 1 - p + m``."""
+    p, rest = torch.sigmoid(logits.detach()), torch.sigmoid(-logits.detach())
+    if margin + eps == 0.0:
+        return neg_log(logits, -1.0)
+    above = (p > margin).to(p.dtype)
+    inside = rest + margin
+    return Term(-torch.log(above * inside + (1.0 - above) + eps), above * p * rest / (inside + eps))
+
+
+def _cut(term: Term) -> Term:
+    """The logarithm of nothing below 1e-8, as released."""
+    highest = -math.log(CLAMP)
+    return Term(term.value.clamp(max=highest), term.slope * (term.value < highest))
+
+
+def _scaled(term: Term, factor: Tensor) -> Term:
+    return Term(factor * term.value, factor * term.slope)
 
 
 class ASL(Loss):

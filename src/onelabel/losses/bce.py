@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from onelabel.losses.base import Loss, prepare
+from onelabel.losses.slopes import total
 from onelabel.losses.terms import as_float, neg_log
 
 
@@ -37,7 +38,7 @@ def bce(logits: Tensor, labels: Tensor, *, eps: float = 0.0) -> Tensor:
     """
     logits = prepare(logits, labels)
     sign = as_float(labels, logits)
-    return sign.abs() * neg_log(logits, sign, eps)
+    return total(logits, (sign.abs(), neg_log(logits, sign, eps)))
 
 
 class BCE(Loss):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from onelabel.losses.base import Loss, Reduction, prepare, require
+from onelabel.losses.slopes import total
 from onelabel.losses.terms import as_float, smoothed
 
 
@@ -34,7 +35,7 @@ def bce_ls(logits: Tensor, labels: Tensor, *, smoothing: float = 0.1, eps: float
     """
     logits = prepare(logits, labels)
     sign = as_float(labels, logits)
-    return sign.abs() * smoothed(logits, sign, smoothing, eps)
+    return total(logits, (sign.abs(), smoothed(logits, sign, smoothing, eps)))
 
 
 class BCELS(Loss):

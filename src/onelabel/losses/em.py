@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from onelabel.losses.base import Loss, Reduction, prepare, require
+from onelabel.losses.slopes import total
 from onelabel.losses.terms import as_float, entropy, neg_log
 
 
@@ -38,7 +39,7 @@ def em(logits: Tensor, labels: Tensor, *, alpha: float = 0.1, eps: float = 0.0) 
     logits = prepare(logits, labels)
     sign = as_float(labels, logits)
     known = sign.abs()
-    return known * neg_log(logits, sign, eps) - alpha * (1.0 - known) * entropy(logits, eps)
+    return total(logits, (known, neg_log(logits, sign, eps)), (alpha * (known - 1.0), entropy(logits, eps)))
 
 
 class EM(Loss):

@@ -6,7 +6,8 @@ from torch import Tensor
 
 from onelabel.io.errors import OneLabelError
 from onelabel.losses.base import Loss, Reduction, prepare, require
-from onelabel.losses.terms import as_float, entropy, neg_log
+from onelabel.losses.slopes import total
+from onelabel.losses.terms import as_float, entropy, smoothed
 
 
 def em_apl(
@@ -51,13 +52,11 @@ def em_apl(
     known = sign.abs()
     unknown = 1.0 - known
     labelled = unknown * as_float(soft >= 0.0, logits)
-    present, absent = neg_log(logits, 1.0, eps), neg_log(logits, -1.0, eps)
-    target = soft.to(logits.dtype)
-    return (
-        sign.clamp(min=0.0) * present
-        - sign.clamp(max=0.0) * absent
-        + beta * labelled * (target * present + (1.0 - target) * absent)
-        - alpha * (unknown - labelled) * entropy(logits, eps)
+    share = labelled * (1.0 - soft.detach().to(logits.dtype))
+    return total(
+        logits,
+        (known + beta * labelled, smoothed(logits, sign + labelled, share, eps)),
+        (alpha * (labelled - unknown), entropy(logits, eps)),
     )
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from torch import Tensor
 
 from onelabel.losses.base import Loss, Reduction, prepare, require
-from onelabel.losses.terms import as_float, entropy, merge, neg_log, smoothed
+from onelabel.losses.slopes import total
+from onelabel.losses.terms import as_float, entropy, merge, smoothed
 
 
 def em_pl(
@@ -54,11 +55,15 @@ def em_pl(
     logits = prepare(logits, labels, pseudo)
     known = as_float(labels, logits).abs()
     final = as_float(merge(labels, pseudo), logits)
-    unknown = 1.0 - final.abs()
-    trust = beta * final.clamp(min=0.0) - (beta if gamma is None else gamma) * final.clamp(max=0.0)
-    supervised = known * neg_log(logits, final, eps)
-    guided = (1.0 - known) * trust * smoothed(logits, final, 1.0 - rho, eps)
-    return supervised + guided - alpha * unknown * entropy(logits, eps)
+    decided = final.abs()
+    guided = decided - known
+    if gamma is not None:
+        guided = guided * (1.0 + (gamma / beta - 1.0) * -final.clamp(max=0.0))
+    return total(
+        logits,
+        (known + beta * guided, smoothed(logits, final, (1.0 - rho) * guided, eps)),
+        (alpha * (decided - 1.0), entropy(logits, eps)),
+    )
 
 
 class EMPL(Loss):

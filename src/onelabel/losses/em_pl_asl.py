@@ -5,7 +5,8 @@ from __future__ import annotations
 from torch import Tensor
 
 from onelabel.losses.base import Loss, Reduction, prepare, require
-from onelabel.losses.terms import as_float, entropy, merge, neg_log, power
+from onelabel.losses.slopes import total
+from onelabel.losses.terms import as_float, entropy, focus, merge, neg_log
 
 
 def em_pl_asl(
@@ -51,10 +52,12 @@ def em_pl_asl(
     logits = prepare(logits, labels, pseudo)
     final = as_float(merge(labels, pseudo), logits)
     gamma = gamma_pos * final.clamp(min=0.0) - gamma_neg * final.clamp(max=0.0)
-    unknown = 1.0 - final.abs()
-    return final.abs() * power(-final * logits, gamma) * neg_log(logits, final, eps) - unknown * power(
-        -logits, gamma_unknown
-    ) * entropy(logits, eps)
+    decided = final.abs()
+    return total(
+        logits,
+        (decided, focus(logits, -final, gamma, neg_log(logits, final, eps))),
+        (decided - 1.0, focus(logits, -1.0, gamma_unknown, entropy(logits, eps))),
+    )
 
 
 class EMPLASL(Loss):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from torch import Tensor
 
 from onelabel.losses.base import Loss, Reduction, prepare, require
-from onelabel.losses.terms import focused, positives
+from onelabel.losses.slopes import joined
+from onelabel.losses.terms import focus, neg_log, positives
 
 
 def focal(logits: Tensor, labels: Tensor, *, gamma: float = 2.0, eps: float = 0.0) -> Tensor:
@@ -37,7 +38,7 @@ def focal(logits: Tensor, labels: Tensor, *, gamma: float = 2.0, eps: float = 0.
     """
     logits = prepare(logits, labels)
     sign = 2.0 * positives(labels, logits) - 1.0
-    return focused(logits, sign, gamma, eps)
+    return joined(logits, focus(logits, -sign, gamma, neg_log(logits, sign, eps)))
 
 
 class Focal(Loss):

@@ -9,6 +9,7 @@ from onelabel.losses.base import Reduction, prepare, require
 from onelabel.losses.gr import Four, Scheduled
 from onelabel.losses.gr_parts import gr_k, gr_v
 from onelabel.losses.regulariser import expected_positive_regulariser
+from onelabel.losses.slopes import total
 from onelabel.losses.terms import as_float, merge, neg_log, positives, robust
 
 
@@ -77,12 +78,14 @@ def gpr(
     trust = 1.0 - v.clamp(1.0 - lam1, 1.0 - lam2)
     to_present = observed + guided * trust * rho
     to_absent = guided * trust * (1.0 - rho) + absent * v
-    unknown = (1.0 - final.abs()) * v
-    entries = (
-        to_present * neg_log(logits, 1.0, eps)
-        + to_absent * neg_log(logits, -1.0, eps)
-        + unknown * k * robust(logits, q2)
-        + unknown * (1.0 - k) * robust(-logits, q3)
+    weight = (1.0 - final.abs()) * v
+    weight_present = weight * k
+    entries = total(
+        logits,
+        (to_present, neg_log(logits, 1.0, eps)),
+        (to_absent, neg_log(logits, -1.0, eps)),
+        (weight_present, robust(logits, 1.0, q2)),
+        (weight - weight_present, robust(logits, -1.0, q3)),
     )
     return (
         entries

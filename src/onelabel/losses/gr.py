@@ -60,12 +60,13 @@ def gr(
     sign = as_float(labels, logits)
     probs = torch.sigmoid(logits.detach())
     return gr_framework(
+        logits,
         sign.abs(),
         neg_log(logits, sign, eps),
         k=gr_k(probs, w, b),
         v=gr_v(probs, mu, sigma),
-        present=robust(logits, q2),
-        absent=robust(-logits, q3),
+        present=robust(logits, 1.0, q2),
+        absent=robust(logits, -1.0, q3),
     )
 
 

@@ -11,6 +11,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from onelabel.losses.slopes import Term, total
+
 
 class GRState(NamedTuple):
     """The parameters of K and V in one epoch."""
@@ -38,7 +40,7 @@ def gr_v(probs: Tensor, mu: float, sigma: float) -> Tensor:
         >>> gr_v(torch.tensor([0.5, 1.0]), mu=0.5, sigma=0.5)
         tensor([1.0000, 0.6065])
     """
-    return torch.exp(-0.5 * ((probs - mu) / sigma).square())
+    return torch.exp((probs - mu).square() * (-0.5 / sigma**2))
 
 
 def gr_schedule(
@@ -84,17 +86,21 @@ def gr_schedule(
 
 
 def gr_framework(
+    logits: Tensor,
     known: Tensor,
-    supervised: Tensor,
+    supervised: Term,
     *,
     k: Tensor | float,
     v: Tensor | float,
-    present: Tensor,
-    absent: Tensor,
+    present: Term,
+    absent: Term,
 ) -> Tensor:
     """The framework that many losses are members of: known ? L1 : V [K L2 + (1 - K) L3].
 
+    K and V have no derivative; a term is a value with its slope (:mod:`onelabel.losses.terms`).
+
     Args:
+        logits: (images, classes).
         known: (images, classes), 1 where the label is known, else 0.
         supervised: L1, the loss of known entries.
         k: probability that an unknown label is present.
@@ -106,8 +112,12 @@ def gr_framework(
         (images, classes).
 
     Example:
-        >>> one = torch.ones(1, 2)
-        >>> gr_framework(torch.tensor([[1.0, 0.0]]), one, k=0.5, v=0.1, present=2 * one, absent=4 * one)
-        tensor([[1.0000, 0.3000]])
+        >>> from onelabel.losses.terms import neg_log
+        >>> s, known = torch.tensor([[0.0, 1.0]]), torch.tensor([[1.0, 0.0]])
+        >>> yes, no = neg_log(s, 1.0), neg_log(s, -1.0)
+        >>> gr_framework(s, known, yes, k=0.5, v=0.1, present=yes, absent=no)
+        tensor([[0.6931, 0.0813]])
     """
-    return known * supervised + (1.0 - known) * v * (k * present + (1.0 - k) * absent)
+    weight = (1.0 - known) * v
+    weight_present = weight * k
+    return total(logits, (known, supervised), (weight_present, present), (weight - weight_present, absent))

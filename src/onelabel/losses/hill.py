@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from onelabel.losses.base import Loss, Reduction, prepare, require
-from onelabel.losses.terms import focused, positives, probability
+from onelabel.losses.slopes import Term, total
+from onelabel.losses.terms import focus, neg_log, positives
 
 
 def hill(
@@ -40,15 +42,25 @@ def hill(
         OneLabelError: shapes or types that do not fit.
 
     Example:
-        >>> import torch
         >>> hill(torch.tensor([[0.0, 0.0]]), torch.tensor([[1, 0]], dtype=torch.int8))
         tensor([[0.7019, 0.2500]])
     """
     logits = prepare(logits, labels)
     positive = positives(labels, logits)
-    probs = probability(logits, eps)
-    forgiving = (lam - probs) * probs * probs
-    return positive * focused(logits - margin, 1.0, gamma, eps) + (1.0 - positive) * forgiving
+    shifted = logits - margin
+    present = focus(shifted, -1.0, gamma, neg_log(shifted, 1.0, eps))
+    return total(logits, (positive, present), (1.0 - positive, _forgiving(logits, lam, eps)))
+
+
+def _forgiving(logits: Tensor, lam: float, eps: float) -> Term:
+    """``(λ - p) p²`` with the slope ``p² (1-p) (2λ - 3p)``."""
+    p = torch.sigmoid(logits.detach())
+    if eps == 0.0:
+        rest = torch.sigmoid(-logits.detach())
+        by_p = p * (2.0 * lam - 3.0 + 3.0 * rest)
+    else:
+        rest, by_p = 1.0 - p, (lam - p) * p + (lam - p) * p - p * p
+    return Term((lam - p) * p * p, p * rest * by_p)
 
 
 class Hill(Loss):

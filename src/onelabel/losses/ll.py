@@ -6,6 +6,7 @@ from torch import Tensor
 
 from onelabel.losses.base import Loss, Reduction, prepare, require
 from onelabel.losses.large_loss import clean_rate, large_losses
+from onelabel.losses.slopes import joined, total
 from onelabel.losses.terms import as_float, neg_log, positives
 
 
@@ -42,7 +43,7 @@ def ll_r(
     large = large_losses(logits, labels, fraction=fraction, as_released=as_released)
     logits = prepare(logits, labels)
     sign = 2.0 * positives(labels, logits) - 1.0
-    return (1.0 - as_float(large, logits)) * neg_log(logits, sign, eps)
+    return total(logits, (1.0 - as_float(large, logits), neg_log(logits, sign, eps)))
 
 
 def ll_ct(
@@ -62,7 +63,7 @@ def ll_ct(
     large = large_losses(logits, labels, fraction=fraction, as_released=as_released)
     logits = prepare(logits, labels)
     sign = 2.0 * positives(labels, logits) - 1.0
-    return neg_log(logits, sign * (1.0 - 2.0 * as_float(large, logits)), eps)
+    return joined(logits, neg_log(logits, sign * (1.0 - 2.0 * as_float(large, logits)), eps))
 
 
 def ll_cp(

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from onelabel.losses.base import Loss, Reduction, prepare, require
-from onelabel.losses.terms import as_float, focused
+from onelabel.losses.slopes import joined
+from onelabel.losses.terms import as_float, focus, neg_log
 
 
 def splc(
@@ -55,7 +56,8 @@ def splc(
     if active:
         confident = as_float(torch.sigmoid(logits.detach()) > tau, logits)
         positive = positive + (1.0 - sign.abs()) * confident
-    return focused(shifted, 2.0 * positive - 1.0, gamma, eps)
+    sign = 2.0 * positive - 1.0
+    return joined(logits, focus(shifted, -sign, gamma, neg_log(shifted, sign, eps)))
 
 
 class SPLC(Loss):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from onelabel.losses.base import Loss, Reduction, prepare, require
+from onelabel.losses.slopes import total
 from onelabel.losses.terms import as_float, neg_log
 
 
@@ -37,7 +38,7 @@ def wan(logits: Tensor, labels: Tensor, *, gamma: float | None = None, eps: floa
     sign = as_float(labels, logits)
     unknown = 1.0 - sign.abs()
     weight = 1.0 / max(logits.shape[1] - 1, 1) if gamma is None else gamma
-    return (1.0 - (1.0 - weight) * unknown) * neg_log(logits, sign - unknown, eps)
+    return total(logits, (1.0 - (1.0 - weight) * unknown, neg_log(logits, sign - unknown, eps)))
 
 
 class WAN(Loss):

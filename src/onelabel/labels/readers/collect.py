@@ -93,13 +93,14 @@ class Collector:
 
     def finish(self) -> tuple[IdTable, NDArray[np.int32]]:
         """Return the distinct texts, and for each provisional number the final one."""
-        digests = np.frombuffer(self._digests, np.uint64).reshape(-1, 2)
+        high, low = np.frombuffer(self._digests, np.uint64).reshape(-1, 2).T
         ids = IdTable(np.frombuffer(self._buffer, np.uint8), np.frombuffer(self._ends, np.int64))
-        if not len(digests):
+        if not len(ids):
             return ids, np.zeros(0, np.int32)
-        order = np.lexsort((digests[:, 1], digests[:, 0]))
+        order = np.lexsort((low, high))
         new = np.ones(len(order), bool)
-        new[1:] = (digests[order[1:]] != digests[order[:-1]]).any(axis=1)
+        new[1:] = np.diff(high[order]) != 0
+        new[1:] |= np.diff(low[order]) != 0
         first = order[new]  # lexsort is stable, so this is where each text stood first
         rank = np.empty(len(first), np.int32)
         rank[np.argsort(first)] = np.arange(len(first), dtype=np.int32)

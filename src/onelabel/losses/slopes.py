@@ -1,0 +1,67 @@
+"""Losses as sums of terms whose derivative in the logit is written down, not traced.
+
+A loss of the field is a sum of coefficient × term, where the coefficients (which kind of label, which weight)
+have no derivative. Value and derivative are computed side by side and joined to the logits in one step: about
+half the operations of automatic differentiation, and a derivative that is as exact as its formula.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+
+class Term(NamedTuple):
+    """A function of the logits, entry by entry: its value, and its derivative in the logit."""
+
+    value: Tensor
+    slope: Tensor
+
+
+class _Join(torch.autograd.Function):
+    """The value, as a function of the logits with the given derivative. A second derivative is refused."""
+
+    @staticmethod
+    def forward(ctx: Any, _logits: Tensor, value: Tensor, slope: Tensor) -> Tensor:
+        ctx.save_for_backward(slope)
+        return value
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        (slope,) = ctx.saved_tensors
+        return grad * slope, None, None
+
+
+def joined(logits: Tensor, term: Term) -> Tensor:
+    """One term as a function of the logits.
+
+    Example:
+        >>> logits = torch.tensor([[2.0, 3.0]], requires_grad=True)
+        >>> joined(logits, Term(logits.detach() ** 2, 2 * logits.detach())).sum().backward()
+        >>> logits.grad
+        tensor([[4., 6.]])
+    """
+    found: Tensor = _Join.apply(logits, term.value, term.slope)
+    return found
+
+
+def total(logits: Tensor, *parts: tuple[Tensor | float, Term]) -> Tensor:
+    """The sum of coefficient × term as a function of the logits; the coefficients have no derivative.
+
+    Example:
+        >>> logits = torch.tensor([[2.0, 3.0]], requires_grad=True)
+        >>> square = Term(logits.detach() ** 2, 2 * logits.detach())
+        >>> total(logits, (torch.tensor([[1.0, 0.0]]), square), (0.5, square)).sum().backward()
+        >>> logits.grad
+        tensor([[6., 3.]])
+    """
+    coefficient, (value, slope) = parts[0]
+    value, slope = coefficient * value, coefficient * slope
+    for coefficient, term in parts[1:]:
+        value = value + coefficient * term.value
+        slope = slope + coefficient * term.slope
+    return joined(logits, Term(value, slope))
