@@ -1,17 +1,20 @@
 """What a method is: a loss with its source, its schedule and its per-image state.
 
 A training loop, ours or a user's own, calls ``start`` once, ``start_epoch`` before and ``end_epoch`` after
-each epoch, and ``loss`` for each batch.
+each epoch, and ``loss`` once for each batch that trains. To go on with a run: ``start``, ``load_state``, then
+``start_epoch`` of the next epoch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import inspect
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
 from torch import Tensor, nn
 
+from onelabel.io.errors import OneLabelError
 from onelabel.labels.table import LabelTable
 from onelabel.losses.base import Loss
 
@@ -29,7 +32,8 @@ class Context:
         seed: seed of the run.
         learning_rate: of the classifier head, for methods that own parameters.
         expected_positives: expected number of positives per image k, where it is known.
-        device: where the batches will be.
+        device: where the batches will be; per-image state is kept there.
+        estimates: probabilities (N, C) of an earlier run, by row of ``table``, for ``role-li``; or None.
     """
 
     table: LabelTable
@@ -38,6 +42,7 @@ class Context:
     learning_rate: float = 1e-3
     expected_positives: float | None = None
     device: str = "cpu"
+    estimates: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -81,30 +86,90 @@ class Batch:
 class Method(nn.Module):
     """Base of all methods; alone it is not one.
 
+    Per-image state is plain tensors, not buffers: the training loop may wrap what holds the network, and
+    nothing may broadcast or average what every process computes alike from the global batch.
+
     ``needs_source`` says whether the training loop must fill ``Batch.pseudo``.
     """
 
     needs_source = False
 
+    @property
+    def linear_epochs(self) -> int:
+        """Number of epochs at the beginning in which only the head is to train, as published; known after
+        :meth:`start`."""
+        return 0
+
     def start(self, context: Context) -> None:
-        """Get ready: allocate per-image state, fix schedules."""
+        """Get ready: allocate per-image state, fix schedules.
+
+        Raises:
+            OneLabelError: the context lacks what the method needs, or a parameter does not fit it.
+        """
 
     def start_epoch(self, epoch: int) -> None:
         """Set schedules for ``epoch``; epochs count from 1."""
 
     def loss(self, batch: Batch) -> Tensor:
-        """Return the scalar loss of the global batch."""
+        """Return the scalar loss of the global batch; may update per-image state."""
         raise NotImplementedError
 
     def end_epoch(self, score_all: ScoreAll) -> None:
         """Update per-image state after an epoch, from scores where needed."""
 
+    def state(self) -> dict[str, Tensor]:
+        """Return a copy of the per-image state between two epochs, by name; empty where there is none."""
+        return {}
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Take over what :meth:`state` returned in a run on the same table; call :meth:`start` first.
+
+        Raises:
+            OneLabelError: the state is that of another method or table.
+        """
+        require_state(state, {})
+
+
+def require_state(state: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """Check names and shapes of a saved state; a size of -1 fits any.
+
+    Raises:
+        OneLabelError: a name or a shape differs.
+
+    Example:
+        >>> import torch
+        >>> require_state({"soft": torch.zeros(3, 2)}, {"soft": (4, 2)})
+        Traceback (most recent call last):
+        onelabel.io.errors.OneLabelError: the saved state has soft (3, 2), this run needs soft (4, 2): ...
+    """
+    found = {name: tuple(tensor.shape) for name, tensor in state.items()}
+    same = found.keys() == shapes.keys() and all(
+        len(found[name]) == len(shape)
+        and all(wanted in (-1, size) for size, wanted in zip(found[name], shape, strict=True))
+        for name, shape in shapes.items()
+    )
+    if not same:
+        raise OneLabelError(
+            f"the saved state has {_listed(found)}, this run needs {_listed(shapes)}: it was saved by "
+            "another method, or with other images or classes"
+        )
+
+
+def _listed(shapes: Mapping[str, tuple[int, ...]]) -> str:
+    return ", ".join(f"{name} {shape}" for name, shape in shapes.items()) or "nothing"
+
 
 class LossMethod(Method):
     """A loss without per-image state: entries from logits, labels and, for some, pseudo-labels.
 
+    Schedules of the loss (``gr``, ``gpr``, ``gr-pl``, ``splc``, ``ll-r``, ``ll-ct``) are set in each epoch.
+
     Args:
         loss: any registered loss; its reduction ("mean" or "sum") is kept.
+        needs_source: whether it takes pseudo-labels.
+
+    Raises:
+        OneLabelError: the loss is not reduced to a scalar.
 
     Example:
         >>> import torch
@@ -117,18 +182,109 @@ class LossMethod(Method):
 
     def __init__(self, loss: Loss, needs_source: bool = False) -> None:
         super().__init__()
+        require_scalar(loss)
         self.criterion = loss
         self.needs_source = needs_source
         self.epochs = 1
 
+    @property
+    def linear_epochs(self) -> int:
+        """As the loss has it (``gr`` and kin), else 0."""
+        return int(getattr(self.criterion, "linear_epochs", 0))
+
     def start(self, context: Context) -> None:
         self.epochs = context.epochs
+        require_linear(self.linear_epochs, context.epochs)
 
     def start_epoch(self, epoch: int) -> None:
         self.criterion.start_epoch(epoch, self.epochs)
 
     def loss(self, batch: Batch) -> Tensor:
         batch = batch.kept()
-        inputs = {} if batch.pseudo is None or not self.needs_source else {"pseudo": batch.pseudo}
+        inputs = {"pseudo": pseudo_of(batch)} if self.needs_source else {}
         value: Tensor = self.criterion(batch.logits, batch.labels, batch.weight, **inputs)
         return value
+
+
+class ExpectedLossMethod(LossMethod):
+    """A loss that takes the expected number of positives per image, by default from the run's context.
+
+    Args:
+        kind: class of the loss, whose constructor has a parameter ``expected``.
+        params: parameters of the loss; ``expected`` may be missing, or None, until :meth:`start`.
+        needs_source: whether it takes pseudo-labels.
+
+    Example:
+        >>> from onelabel.losses import EPR
+        >>> ExpectedLossMethod(EPR, {"expected": 1.5}).criterion
+        EPR(reduction='mean', eps=0.0, expected=1.5)
+    """
+
+    def __init__(self, kind: type[Loss], params: Mapping[str, Any], needs_source: bool = False) -> None:
+        # Until the number is known, any will do: it is the other parameters that are checked now.
+        given = {key: value for key, value in params.items() if key != "expected" or value is not None}
+        super().__init__(kind(**{"expected": 0.0} | given), needs_source)
+        self.kind, self.given = kind, given
+
+    def start(self, context: Context) -> None:
+        super().start(context)
+        if "expected" not in self.given:
+            expected = expected_positives(None, context, needed=_needed(self.kind))
+            self.criterion = self.kind(**self.given | {"expected": expected})
+
+
+def _needed(kind: type[Loss]) -> bool:
+    parameter = inspect.signature(kind).parameters["expected"]
+    return parameter.default is parameter.empty
+
+
+def expected_positives(given: float | None, context: Context, *, needed: bool = True) -> float | None:
+    """Return the expected number of positives per image: a method's parameter, or else the run's.
+
+    Raises:
+        OneLabelError: ``needed``, and neither is there.
+    """
+    expected = context.expected_positives if given is None else given
+    if expected is None and needed:
+        raise OneLabelError(
+            "this method needs the expected number of positive labels per image: give --expected-positives "
+            "(papers use 1.5 for VOC, 2.9 for COCO, 1.9 for NUS-WIDE, 31.4 for CUB)"
+        )
+    return expected
+
+
+def pseudo_of(batch: Batch) -> Tensor:
+    """Return the pseudo-labels of a batch.
+
+    Raises:
+        OneLabelError: there are none, or those of several sources.
+    """
+    if batch.pseudo is None:
+        raise OneLabelError("this method trains on pseudo-labels and the batch has none: give it a source")
+    if batch.pseudo.dim() == batch.labels.dim() + 1:
+        raise OneLabelError(
+            f"pseudo-labels of {len(batch.pseudo)} sources: a method takes those of one; combine them first"
+        )
+    return batch.pseudo
+
+
+def require_linear(linear_epochs: int, epochs: int) -> None:
+    """Refuse a linear phase that takes the whole run.
+
+    Raises:
+        OneLabelError: not one epoch is left.
+    """
+    if linear_epochs >= epochs:
+        raise OneLabelError(
+            f"linear_epochs is {linear_epochs} and the run has {epochs} epochs: lower it or train longer"
+        )
+
+
+def require_scalar(loss: Loss) -> None:
+    """Refuse a loss that gives each entry of its own.
+
+    Raises:
+        OneLabelError: its reduction is "none".
+    """
+    if loss.reduction == "none":
+        raise OneLabelError('a method needs a scalar loss: reduction must be "mean" or "sum", not "none"')

@@ -5,13 +5,15 @@ No torch here: the command line lists methods and checks names before anything h
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from onelabel import losses
 from onelabel.io.errors import OneLabelError, unknown_name
 from onelabel.io.plugins import check_parameters, import_class
-from onelabel.losses import papers
+from onelabel.losses import LossInfo, papers
 from onelabel.losses.papers import Paper
 
 if TYPE_CHECKING:
@@ -31,7 +33,13 @@ class MethodInfo:
         target: ``"module:Class"`` of a method with state or schedules of its own; else "".
         source: pseudo-label source that it brings along; else "".
         needs_pseudo: whether it trains on pseudo-labels.
-        state: what it keeps per image, in words; else "".
+        needs_expected: whether it must be told the expected number of positives per image.
+        state: what it keeps per image, and how much, in words; else "".
+
+    Example:
+        >>> role = info("role")
+        >>> role.state, role.needs
+        ('estimated labels: 12 bytes per image and class', 'the expected number of positives')
     """
 
     name: str
@@ -42,13 +50,32 @@ class MethodInfo:
     target: str = ""
     source: str = ""
     needs_pseudo: bool = False
+    needs_expected: bool = False
     state: str = ""
 
     @property
     def needs(self) -> str:
         """What the user must give, in words."""
-        return "a pseudo-label source" if self.needs_pseudo else ""
+        source = ["pseudo-labels"] if self.needs_pseudo and not self.source else []
+        images = ["embeddings of a vision-language model"] if self.source else []
+        expected = ["the expected number of positives"] if self.needs_expected else []
+        return ", ".join(source + images + expected)
 
+
+STATEFUL = {
+    "em-apl": ("em_apl:EMAPLMethod", "soft labels: 4 bytes per image and class"),
+    "ll-cp": ("ll_cp:LLCpMethod", "flipped labels: 8 bytes each"),
+    "role": ("role:ROLEMethod", "estimated labels: 12 bytes per image and class"),
+}
+"""Methods with state: the class, in a file of this folder, and what it keeps."""
+
+EXPECTED = {"epr", "role"}
+"""Losses that cannot do without the expected number of positives."""
+
+LINEAR_INIT = MethodInfo(
+    "role-li", "label estimation", "role, after a phase in which the head alone trains", papers.COLE,
+    target="onelabel.methods.role:ROLELinearInitMethod", needs_expected=True, state=STATEFUL["role"][1],
+)  # fmt: skip
 
 PRESETS = (
     MethodInfo(
@@ -62,17 +89,22 @@ def catalogue() -> tuple[MethodInfo, ...]:
     """Return all methods, in the order of the documentation.
 
     Example:
-        >>> "vlpl" in [entry.name for entry in catalogue()]
-        True
+        >>> [entry.name for entry in catalogue() if entry.state]
+        ['em-apl', 'll-cp', 'role', 'role-li']
     """
-    plain = (
-        MethodInfo(
-            entry.name, entry.family, entry.summary, entry.paper,
-            loss=entry.name, needs_pseudo=entry.needs_pseudo,
-        )
-        for entry in losses.catalogue()
+    entries = [_of_loss(entry) for entry in losses.catalogue()]
+    place = [entry.name for entry in entries].index("role")
+    return (*entries[: place + 1], LINEAR_INIT, *entries[place + 1 :], *PRESETS)
+
+
+def _of_loss(entry: LossInfo) -> MethodInfo:
+    """The method of a loss: the loss itself, or the class that keeps its state."""
+    file, state = STATEFUL.get(entry.name, ("", ""))
+    return MethodInfo(
+        entry.name, entry.family, entry.summary, entry.paper,
+        loss="" if file else entry.name, target=file and f"onelabel.methods.{file}",
+        needs_pseudo=entry.needs_pseudo, needs_expected=entry.name in EXPECTED, state=state,
     )  # fmt: skip
-    return (*plain, *PRESETS)
 
 
 def info(name: str) -> MethodInfo:
@@ -130,13 +162,26 @@ def create(name: str, **params: Any) -> Method:
         EM(reduction='mean', eps=0.0, alpha=0.2)
     """
     from onelabel.losses.base import Loss
-    from onelabel.methods.base import LossMethod, Method
+    from onelabel.methods.base import ExpectedLossMethod, LossMethod, Method
 
-    kind = load(name)
+    kind: type[Loss | Method] = load(name)
     check_parameters(f"method {name!r}", kind, params)
-    built = kind(**params)
-    if isinstance(built, Loss):
-        needs = ":" not in name and info(name).needs_pseudo
-        return LossMethod(built, needs_source=needs)
-    assert isinstance(built, Method)
-    return built
+    _require_all(name, kind, params)
+    if issubclass(kind, Method):
+        return kind(**params)
+    assert issubclass(kind, Loss)
+    guided = "pseudo" in inspect.signature(kind.entries).parameters
+    if "expected" in inspect.signature(kind).parameters:
+        return ExpectedLossMethod(kind, params, guided)
+    return LossMethod(kind(**params), guided)
+
+
+def _require_all(name: str, kind: type, params: Mapping[str, Any]) -> None:
+    """Refuse to build a class without one of its parameters; ``expected`` may come with the run.
+
+    Raises:
+        OneLabelError: names the parameter.
+    """
+    for parameter in inspect.signature(kind).parameters.values():
+        if parameter.default is parameter.empty and parameter.name not in {*params, "expected"}:
+            raise OneLabelError(f"method {name!r} needs {parameter.name}: give --method.{parameter.name}")
