@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from onelabel.io.errors import OneLabelError, unknown_name
 from onelabel.io.ids import IdTable
+from onelabel.labels.counts import Counts, count_cells
 from onelabel.labels.entries import (
     LabelConflict,
     cheapest_default,
@@ -50,15 +51,6 @@ class ClassInfo:
     id: str
     name: str
     synonyms: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Counts:
-    """How many cells are +1, -1 and 0, each (classes,) or (images,) int64."""
-
-    positive: NDArray[np.int64]
-    negative: NDArray[np.int64]
-    unknown: NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -255,13 +247,8 @@ class LabelTable:
         return self._counts(self.stored_images(), implied, self.num_classes)
 
     def _counts(self, where: NDArray[Any], implied: NDArray[Any], total: int) -> Counts:
-        def count(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
-            return np.bincount(where[mask], minlength=len(implied)).astype(np.int64)
-
         default = np.repeat(self.default, np.diff(self.indptr))
-        positive = count(self.values == 1)
-        negative = implied - count(default == -1) + count(self.values == -1)
-        return Counts(positive, negative, total - positive - negative)
+        return count_cells(where, self.values, default, implied, total)
 
     def stored_images(self) -> NDArray[np.int64]:
         """Return the image row of each stored cell, (stored,) int64."""

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from onelabel.losses.base import Loss, prepare
 from onelabel.losses.slopes import joined
-from onelabel.losses.terms import neg_log, positives
+from onelabel.losses.terms import assumed, neg_log
 
 
 def an(logits: Tensor, labels: Tensor, *, eps: float = 0.0) -> Tensor:
@@ -34,7 +34,7 @@ def an(logits: Tensor, labels: Tensor, *, eps: float = 0.0) -> Tensor:
         tensor([[0.1269, 2.1269]])
     """
     logits = prepare(logits, labels)
-    sign = 2.0 * positives(labels, logits) - 1.0
+    sign = assumed(labels, logits)
     return joined(logits, neg_log(logits, sign, eps))
 
 

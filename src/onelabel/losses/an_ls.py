@@ -6,7 +6,7 @@ from torch import Tensor
 
 from onelabel.losses.base import Loss, Reduction, prepare, require
 from onelabel.losses.slopes import joined
-from onelabel.losses.terms import positives, smoothed
+from onelabel.losses.terms import assumed, smoothed
 
 
 def an_ls(logits: Tensor, labels: Tensor, *, smoothing: float = 0.1, eps: float = 0.0) -> Tensor:
@@ -35,7 +35,7 @@ def an_ls(logits: Tensor, labels: Tensor, *, smoothing: float = 0.1, eps: float 
         tensor([[0.3269, 1.9269]])
     """
     logits = prepare(logits, labels)
-    sign = 2.0 * positives(labels, logits) - 1.0
+    sign = assumed(labels, logits)
     return joined(logits, smoothed(logits, sign, smoothing, eps))
 
 

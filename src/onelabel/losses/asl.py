@@ -9,7 +9,7 @@ from torch import Tensor
 
 from onelabel.losses.base import Loss, Reduction, prepare, require
 from onelabel.losses.slopes import Term, total
-from onelabel.losses.terms import focus, neg_log, positives
+from onelabel.losses.terms import focus, likelihood, neg_log, positives
 
 CLAMP = 1e-8  # below which the released code cuts the argument of its logarithms
 
@@ -58,35 +58,35 @@ def asl(
     """
     logits = prepare(logits, labels)
     positive = positives(labels, logits)
-    present, absent = neg_log(logits, 1.0, eps), _neg_log_shifted(logits, margin, eps)
+    q = _shifted(logits, margin)
+    present, absent = neg_log(logits, 1.0, eps), _neg_log_rest(logits, q, margin, eps)
     if as_released:
         present, absent = _cut(present), _cut(absent)
-    q, slope = _shifted(logits, margin)
     if detach_weight:
         present = _scaled(present, torch.sigmoid(-logits.detach()) ** gamma_pos)
-        absent = _scaled(absent, q**gamma_neg)
+        absent = _scaled(absent, q.value**gamma_neg)
     else:
         present = focus(logits, -1.0, gamma_pos, present)
-        rate = gamma_neg * q ** max(gamma_neg - 1.0, 0.0) * slope
-        absent = Term(q**gamma_neg * absent.value, rate * absent.value + q**gamma_neg * absent.slope)
+        rate = gamma_neg * q.value ** max(gamma_neg - 1.0, 0.0) * q.slope
+        absent = Term(
+            q.value**gamma_neg * absent.value, rate * absent.value + q.value**gamma_neg * absent.slope
+        )
     return total(logits, (positive, present), (1.0 - positive, absent))
 
 
 def _shifted(logits: Tensor, margin: float) -> Term:
     """``q = max(p - m, 0)``."""
-    p = torch.sigmoid(logits.detach())
-    above = (p > margin).to(p.dtype)
-    return Term(above * (p - margin), above * p * torch.sigmoid(-logits.detach()))
+    p = likelihood(logits)
+    above = p.value - margin
+    return Term(above.clamp(min=0.0), (above > 0.0) * p.slope)
 
 
-def _neg_log_shifted(logits: Tensor, margin: float, eps: float) -> Term:
-    """``-log(1 - q + eps)``; where p is above the margin, ``1 - q = 1 - p + m``."""
-    p, rest = torch.sigmoid(logits.detach()), torch.sigmoid(-logits.detach())
-    if margin + eps == 0.0:
-        return neg_log(logits, -1.0)
-    above = (p > margin).to(p.dtype)
-    inside = rest + margin
-    return Term(-torch.log(above * inside + (1.0 - above) + eps), above * p * rest / (inside + eps))
+def _neg_log_rest(logits: Tensor, q: Term, margin: float, eps: float) -> Term:
+    """``-log(1 - q + eps)``; without a margin ``1 - q`` is the likelihood of "absent", which needs its own form."""
+    if margin == 0.0:
+        return neg_log(logits, -1.0, eps)
+    rest = 1.0 + eps - q.value
+    return Term(-torch.log(rest), q.slope / rest)
 
 
 def _cut(term: Term) -> Term:

@@ -84,10 +84,9 @@ def reduce(entries: Tensor, term: Tensor | None, reduction: str) -> Tensor:
     """Reduce entries so that ``mean`` = ``sum`` / (images × classes) = mean of ``none``, term included."""
     if reduction == "none":
         return entries if term is None else entries + term
-    count = max(entries.numel(), 1)
     if reduction == "sum":
-        return entries.sum() if term is None else entries.sum() + count * term
-    mean = entries.sum() / count
+        return entries.sum() if term is None else entries.sum() + entries.numel() * term
+    mean = entries.mean()
     return mean if term is None else mean + term
 
 

@@ -57,11 +57,12 @@ def em_pl(
     final = as_float(merge(labels, pseudo), logits)
     decided = final.abs()
     guided = decided - known
+    trust = beta * guided
     if gamma is not None:
-        guided = guided * (1.0 + (gamma / beta - 1.0) * -final.clamp(max=0.0))
+        trust = guided * (beta * final.clamp(min=0.0) - gamma * final.clamp(max=0.0))
     return total(
         logits,
-        (known + beta * guided, smoothed(logits, final, (1.0 - rho) * guided, eps)),
+        (known + trust, smoothed(logits, final, (1.0 - rho) * guided, eps)),
         (alpha * (decided - 1.0), entropy(logits, eps)),
     )
 

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from onelabel.losses.base import Loss, Reduction, prepare, require
 from onelabel.losses.slopes import joined
-from onelabel.losses.terms import focus, neg_log, positives
+from onelabel.losses.terms import assumed, focus, neg_log
 
 
 def focal(logits: Tensor, labels: Tensor, *, gamma: float = 2.0, eps: float = 0.0) -> Tensor:
@@ -37,7 +37,7 @@ def focal(logits: Tensor, labels: Tensor, *, gamma: float = 2.0, eps: float = 0.
         tensor([[0.0018, 1.6501]])
     """
     logits = prepare(logits, labels)
-    sign = 2.0 * positives(labels, logits) - 1.0
+    sign = assumed(labels, logits)
     return joined(logits, focus(logits, -sign, gamma, neg_log(logits, sign, eps)))
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from onelabel.losses.an import an
-from onelabel.losses.base import Loss, Reduction, in_float32, require
-from onelabel.losses.terms import probability
+from onelabel.losses.base import Loss, Reduction, prepare, require
+from onelabel.losses.slopes import Term, total
+from onelabel.losses.terms import assumed, likelihood, neg_log
 
 
 def l2r(logits: Tensor, labels: Tensor, *, penalty: float = 0.01, eps: float = 0.0) -> Tensor:
@@ -33,7 +33,10 @@ def l2r(logits: Tensor, labels: Tensor, *, penalty: float = 0.01, eps: float = 0
         >>> l2r(torch.zeros(1, 2), torch.tensor([[1, 0]], dtype=torch.int8), penalty=0.1)
         tensor([[0.7181, 0.7181]])
     """
-    return an(logits, labels, eps=eps) + penalty * probability(in_float32(logits), eps).square()
+    logits = prepare(logits, labels)
+    p = likelihood(logits, eps)
+    penalised = Term(p.value.square(), 2.0 * p.value * p.slope)
+    return total(logits, (1.0, neg_log(logits, assumed(labels, logits), eps)), (penalty, penalised))
 
 
 class L2R(Loss):

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from onelabel.losses.base import prepare
-from onelabel.losses.terms import as_float, neg_log
+from onelabel.losses.terms import as_float, softplus
 
 
 def clean_rate(epoch: int, delta: float) -> float:
@@ -81,7 +81,7 @@ def large_losses(
     if count == 0:
         return torch.zeros_like(unknown)
     # The released rounding decides ties there; ours keeps tiny losses apart.
-    losses = logits - F.logsigmoid(logits) if as_released else neg_log(logits, -1.0).value
+    losses = logits - F.logsigmoid(logits) if as_released else softplus(logits)
     losses = as_float(unknown, logits) * losses
     threshold = large_loss_threshold(losses, count)
     large = losses > threshold if strict else losses >= threshold

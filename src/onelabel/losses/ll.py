@@ -7,7 +7,7 @@ from torch import Tensor
 from onelabel.losses.base import Loss, Reduction, prepare, require
 from onelabel.losses.large_loss import clean_rate, large_losses
 from onelabel.losses.slopes import joined, total
-from onelabel.losses.terms import as_float, neg_log, positives
+from onelabel.losses.terms import as_float, assumed, neg_log
 
 
 def ll_r(
@@ -42,7 +42,7 @@ def ll_r(
     """
     large = large_losses(logits, labels, fraction=fraction, as_released=as_released)
     logits = prepare(logits, labels)
-    sign = 2.0 * positives(labels, logits) - 1.0
+    sign = assumed(labels, logits)
     return total(logits, (1.0 - as_float(large, logits), neg_log(logits, sign, eps)))
 
 
@@ -62,7 +62,7 @@ def ll_ct(
     """
     large = large_losses(logits, labels, fraction=fraction, as_released=as_released)
     logits = prepare(logits, labels)
-    sign = 2.0 * positives(labels, logits) - 1.0
+    sign = assumed(labels, logits)
     return joined(logits, neg_log(logits, sign * (1.0 - 2.0 * as_float(large, logits)), eps))
 
 

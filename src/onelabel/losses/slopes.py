@@ -49,6 +49,12 @@ def joined(logits: Tensor, term: Term) -> Tensor:
     return found
 
 
+def _add(so_far: Tensor, coefficient: Tensor | float, quantity: Tensor) -> Tensor:
+    if isinstance(coefficient, Tensor):
+        return torch.addcmul(so_far, coefficient, quantity)
+    return torch.add(so_far, quantity, alpha=coefficient)
+
+
 def total(logits: Tensor, *parts: tuple[Tensor | float, Term]) -> Tensor:
     """The sum of coefficient × term as a function of the logits; the coefficients have no derivative.
 
@@ -62,6 +68,6 @@ def total(logits: Tensor, *parts: tuple[Tensor | float, Term]) -> Tensor:
     coefficient, (value, slope) = parts[0]
     value, slope = coefficient * value, coefficient * slope
     for coefficient, term in parts[1:]:
-        value = value + coefficient * term.value
-        slope = slope + coefficient * term.slope
+        value = _add(value, coefficient, term.value)
+        slope = _add(slope, coefficient, term.slope)
     return joined(logits, Term(value, slope))

@@ -18,6 +18,11 @@ from onelabel.losses.slopes import Term, joined
 Sign = Tensor | float
 
 
+def softplus(values: Tensor) -> Tensor:
+    """``log(1 + exp(x))``; the default threshold of 20 would drop what float64 still sees."""
+    return F.softplus(values, threshold=50.0)
+
+
 def neg_log(logits: Tensor, sign: Sign, eps: float = 0.0) -> Term:
     """``-log(p + eps)`` where ``sign`` is +1, ``-log(1 - p + eps)`` where it is -1; no slope where it is 0.
 
@@ -27,13 +32,18 @@ def neg_log(logits: Tensor, sign: Sign, eps: float = 0.0) -> Term:
         >>> neg_log(torch.tensor([-100.0]), 1.0, eps=1e-5).value
         tensor([11.5129])
     """
-    logits = logits.detach()
+    logits, against = logits.detach(), -sign
     if eps == 0.0:
-        right = sign * logits
-        return Term(-F.logsigmoid(right), -sign * torch.sigmoid(-right))
+        wrong = against * logits
+        return Term(softplus(wrong), against * torch.sigmoid(wrong))
     p = torch.sigmoid(logits)
-    shifted = 0.5 * (1.0 - sign) + sign * p + eps  # p at +1 and 1 - p at -1, to the bit
-    return Term(-torch.log(shifted), -sign * (p * (1.0 - p) / shifted))
+    rest = 1.0 - p
+    if isinstance(sign, Tensor):
+        likelihood = torch.lerp(rest, p, sign.clamp(min=0.0))  # one of the two, to the bit
+    else:
+        likelihood = p if sign > 0.0 else rest
+    shifted = likelihood + eps
+    return Term(-torch.log(shifted), against * (p * rest / shifted))
 
 
 def smoothed(logits: Tensor, sign: Sign, share: Tensor | float, eps: float = 0.0) -> Term:
@@ -44,8 +54,8 @@ def smoothed(logits: Tensor, sign: Sign, share: Tensor | float, eps: float = 0.0
         tensor([0.3269])
     """
     if eps == 0.0:
-        right = sign * logits.detach()
-        return Term(share * right - F.logsigmoid(right), sign * (share - torch.sigmoid(-right)))
+        wrong = -sign * logits.detach()
+        return Term(softplus(wrong) - share * wrong, sign * (share - torch.sigmoid(wrong)))
     own, other = neg_log(logits, sign, eps), neg_log(logits, -sign, eps)
     return Term(
         (1.0 - share) * own.value + share * other.value, (1.0 - share) * own.slope + share * other.slope
@@ -62,15 +72,16 @@ def entropy(logits: Tensor, eps: float = 0.0) -> Term:
     """
     logits = logits.detach()
     if eps == 0.0:
-        size = logits.abs()  # the entropy is even in the logit
-        smaller = torch.sigmoid(-size)
-        return Term(size * smaller - F.logsigmoid(size), logits * smaller * (smaller - 1.0))
+        size = -logits.abs()  # the entropy is even in the logit
+        smaller = torch.sigmoid(size)
+        value = torch.addcmul(softplus(size), size, smaller, value=-1.0)
+        return Term(value, logits * torch.addcmul(-smaller, smaller, smaller))
     p = torch.sigmoid(logits)
     rest = 1.0 - p
     p_eps, rest_eps = p + eps, rest + eps
     log_p, log_rest = torch.log(p_eps), torch.log(rest_eps)
     by_p = log_rest - log_p - p / p_eps + rest / rest_eps
-    return Term(-(p * log_p + rest * log_rest), p * rest * by_p)
+    return Term(-torch.addcmul(p * log_p, rest, log_rest), p * rest * by_p)
 
 
 def robust(logits: Tensor, sign: float, q: float) -> Term:
@@ -87,7 +98,7 @@ def robust(logits: Tensor, sign: float, q: float) -> Term:
     rest = torch.sigmoid(-right)
     if q == 1.0:
         return Term(rest, -sign * (torch.sigmoid(right) * rest))
-    power = (q * F.logsigmoid(right)).exp()
+    power = (-q * softplus(-right)).exp()
     return Term((1.0 - power) * (1.0 / q), -sign * (power * rest))
 
 
@@ -99,7 +110,7 @@ def focus(logits: Tensor, sign: Sign, gamma: Tensor | float, term: Term) -> Term
         tensor([0.1733])
     """
     right = sign * logits.detach()
-    factor = (gamma * F.logsigmoid(right)).exp()
+    factor = (-gamma * softplus(-right)).exp()
     rate = gamma * sign * torch.sigmoid(-right)
     return Term(factor * term.value, factor * (rate * term.value + term.slope))
 
@@ -110,10 +121,13 @@ def probability(logits: Tensor, eps: float = 0.0) -> Tensor:
     That of ``torch.sigmoid`` is computed from the rounded p, hence exactly 0 from a logit of 17 upwards;
     ``eps > 0`` gives that one.
     """
-    if eps > 0.0:
-        return torch.sigmoid(logits)
+    return torch.sigmoid(logits) if eps > 0.0 else joined(logits, likelihood(logits))
+
+
+def likelihood(logits: Tensor, eps: float = 0.0) -> Term:
+    """p as a term; see :func:`probability`."""
     p = torch.sigmoid(logits.detach())
-    return joined(logits, Term(p, p * torch.sigmoid(-logits.detach())))
+    return Term(p, p * (torch.sigmoid(-logits.detach()) if eps == 0.0 else 1.0 - p))
 
 
 def merge(labels: Tensor, pseudo: Tensor) -> Tensor:
@@ -129,3 +143,8 @@ def as_float(labels: Tensor, logits: Tensor) -> Tensor:
 def positives(labels: Tensor, logits: Tensor) -> Tensor:
     """1 where the label is +1, else 0."""
     return labels.to(logits.dtype).clamp(min=0.0)
+
+
+def assumed(labels: Tensor, logits: Tensor) -> Tensor:
+    """+1 where the label is +1, else -1: what is unknown counts as absent."""
+    return (labels.to(logits.dtype) - 0.5).sign()

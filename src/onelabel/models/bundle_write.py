@@ -45,7 +45,7 @@ def write_bundle(folder: str | Path, bundle: Bundle, *, overwrite: bool = False)
         state |= {f"backbone.{key}": value for key, value in backbone.items()}
     content = _describe(bundle)
     with atomic_folder(folder, overwrite=overwrite) as temporary:
-        write_weights(temporary / WEIGHTS, state, {"format": "pt", BELONGS_TO: identity(content)})
+        write_weights(temporary / WEIGHTS, state, {BELONGS_TO: identity(content)})
         content["digests"] = {WEIGHTS: digest_file(temporary / WEIGHTS)}
         write_manifest(temporary / MANIFEST, KIND, VERSION, content)
         with atomic_write(temporary / CARD) as stream:

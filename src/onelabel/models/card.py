@@ -68,5 +68,9 @@ def _text(value: Any) -> str:
     """Return plain text for Markdown: one line, no markup, no control characters."""
     if isinstance(value, float):
         value = f"{value:.6g}"
-    text = "".join(" " if unicodedata.category(char)[0] == "C" else char for char in str(value))
+    breaks = ("Zl", "Zp")  # some programs end a line at these two separators
+    text = "".join(
+        " " if (kind := unicodedata.category(char))[0] == "C" or kind in breaks else char
+        for char in str(value)
+    )
     return "".join(f"&#{ord(char)};" if char in "|<>&`*[]#\\" else char for char in text)

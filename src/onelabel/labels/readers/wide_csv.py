@@ -62,7 +62,8 @@ def read(path: Path, options: ReadOptions) -> Loaded:
 
 
 def _missing_note(classes: ClassList, targets: list[int], blank: int) -> tuple[str, ...]:
-    missing = [name for name, number in classes.numbers.items() if number not in set(targets)]
+    columns = set(targets)
+    missing = [name for name, number in classes.numbers.items() if number not in columns]
     if not missing:
         return ()
     state = "absent" if blank == -1 else "unknown"
