@@ -58,7 +58,7 @@ def _draw(path: Path, present: list[bool], generator: np.random.Generator) -> No
     pen = ImageDraw.Draw(image)
     for there, colour in zip(present, COLOURS.values(), strict=True):
         if there:
-            x, y = generator.integers(0, 30), generator.integers(0, 22)
+            x, y = int(generator.integers(0, 30)), int(generator.integers(0, 22))
             pen.rectangle((x, y, x + 16, y + 16), fill=colour)
     path.parent.mkdir(parents=True, exist_ok=True)
     image.save(path)

@@ -119,7 +119,7 @@ def test_the_model_is_fine_tuned_and_says_from_what(
     assert "weights" in capsys.readouterr().err
 
 
-def spoil(name: str) -> Callable[[Path], None]:
+def spoil(name: str) -> Callable[[Path], object]:
     return lambda job: (job / "photos" / name).write_bytes(b"")
 
 

@@ -82,7 +82,7 @@ def _shifted(logits: Tensor, margin: float) -> Term:
 
 
 def _neg_log_rest(logits: Tensor, q: Term, margin: float, eps: float) -> Term:
-    """``-log(1 - q + eps)``; without a margin ``1 - q`` is the likelihood of "absent", which needs its own form."""
+    """``-log(1 - q + eps)``; without a margin ``1 - q`` is the likelihood of "absent", with its own form."""
     if margin == 0.0:
         return neg_log(logits, -1.0, eps)
     rest = 1.0 + eps - q.value
