@@ -59,6 +59,26 @@ def fine_tune(
     Raises:
         ImageError: names a photo that cannot be read.
         OneLabelError: the loss became non-finite, or the machine has too little memory.
+
+    Example:
+        >>> import tempfile
+        >>> from PIL import Image
+        >>> from onelabel.labels.table import LabelTable
+        >>> from onelabel.methods.registry import create
+        >>> from onelabel.models.backbones import load_backbone
+        >>> from onelabel.training.parts import Parts
+        >>> from onelabel.training.photo_rows import photo_rows
+        >>> from onelabel.training.settings import Settings
+        >>> folder = tempfile.mkdtemp()
+        >>> for name in ("a.png", "b.png"):
+        ...     Image.new("RGB", (20, 20), "red").save(f"{folder}/{name}")
+        >>> table = LabelTable.from_dense(["a.png", "b.png"], ["cat", "dog"], [[1, 0], [0, 1]])
+        >>> recipe = Recipe(Parts(table, None, ()), create("em"), Settings(epochs=2, select="last"))
+        >>> backbone = load_backbone("test_resnet", pretrained=False)
+        >>> photos = photo_rows(table, folder, backbone.preprocess, max_pixels=1_000_000)
+        >>> trained = fine_tune(recipe, backbone, photos, None)
+        >>> trained.epoch, trained.head.out_features
+        (2, 2)
     """
     settings = recipe.settings
     torch.manual_seed(settings.seed)

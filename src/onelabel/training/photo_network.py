@@ -29,6 +29,13 @@ class PhotoNetwork(nn.Module):
     Args:
         backbone: trained along; changed in place.
         head: the classifier.
+
+    Example:
+        >>> from onelabel.models.backbones import load_backbone
+        >>> backbone = load_backbone("test_resnet", pretrained=False)
+        >>> network = PhotoNetwork(backbone, LinearHead(backbone.dim, 3))
+        >>> network(torch.zeros(2, 3, 64, 64)).shape
+        torch.Size([2, 3])
     """
 
     def __init__(self, backbone: Backbone, head: LinearHead) -> None:
