@@ -15,7 +15,7 @@ from onelabel import losses
 from onelabel.io.errors import OneLabelError
 from onelabel.losses import functional
 from onelabel.losses.base import Loss, prepare
-from onelabel.testing import NoHostSync, check_loss
+from onelabel.testing.losses import NoHostSync, check_loss
 
 NAMES = [entry.name for entry in losses.catalogue()]
 FACTS = {"expected": 1.5}  # what the loss must be told about the data

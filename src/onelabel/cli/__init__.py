@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from io import TextIOWrapper
 
 import onelabel
 from onelabel.io.errors import OneLabelError, unknown_name
@@ -50,11 +51,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         Exit code: 0 well, 1 findings of ``check --strict``, 2 a mistake in the input, 130 interrupted.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal or pipe in an old encoding gets \xfc for ü instead of an exception.
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
-        return _run(arguments)
+        try:
+            return _run(arguments)
+        finally:
+            sys.stdout.flush()  # here, where a broken pipe is still caught
     except OneLabelError as error:
-        print(f"onelabel: error: {' '.join(str(error).split(chr(10)))}", file=sys.stderr)
-        return USAGE_ERROR
+        return _complain(str(error))
     except KeyboardInterrupt:
         print("onelabel: interrupted; finished files are intact", file=sys.stderr)
         return INTERRUPTED
@@ -62,6 +69,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The reader of our output (`| head`) has gone; Python would complain once more on exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        # The machine said no: permission, full disk, too many open files.
+        return _complain(f"{error.filename or 'cannot go on'}: {error.strerror or error}")
+
+
+def _complain(message: str) -> int:
+    """Print an error as one line of printable characters, whatever names the user's files have."""
+    line = "".join(c if c.isprintable() else repr(c)[1:-1] for c in " ".join(message.splitlines()))
+    print(f"onelabel: error: {line}", file=sys.stderr)
+    return USAGE_ERROR
 
 
 def _run(arguments: list[str]) -> int:
@@ -73,7 +90,7 @@ def _run(arguments: list[str]) -> int:
         return 0
     name = arguments[0]
     if name not in COMMANDS:
-        raise unknown_name("command", name, COMMANDS)
+        raise unknown_name("command", name, [*COMMANDS, "--help", "--version"])
     from onelabel.cli.parser import parse
 
     module = import_module(f"onelabel.cli.{name}")

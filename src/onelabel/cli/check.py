@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from onelabel.cli.guards import check_file, check_limits
 from onelabel.cli.reading import read_labels
 
 EXAMPLES = """
@@ -38,11 +39,12 @@ def check(
     """
     import json as json_module
 
-    from onelabel.io.atomic import atomic_write, check_output
+    from onelabel.io.atomic import atomic_write
     from onelabel.labels.check import render, run_checks
 
+    check_limits(max_pixels=max_pixels, workers=workers)
     if json is not None:
-        check_output(json, overwrite=overwrite)
+        check_file(json, labels, images, overwrite=overwrite)
     table = read_labels(labels, images=images, **reading)
     report = run_checks(table, images, max_pixels=max_pixels, workers=workers)
     print(render(report))

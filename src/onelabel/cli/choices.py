@@ -21,8 +21,16 @@ def _source_class(name: str) -> type:
     return load(name)
 
 
+def _source_of_method(chosen: Mapping[str, str | None]) -> str | None:
+    """Return the source that a preset such as ``vlpl`` brings along."""
+    from onelabel.methods.registry import info
+
+    method = chosen.get("method")
+    return None if method is None or ":" in method else info(method).source or None
+
+
 METHOD = Choice("method", _method_class)
-SOURCE = Choice("source", _source_class, skip=frozenset({"store", "texts"}))
+SOURCE = Choice("source", _source_class, skip=frozenset({"store", "texts"}), usual=_source_of_method)
 
 
 def complete(choice: Choice, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from onelabel.cli.guards import check_device, check_limits, check_result
 from onelabel.cli.reading import read_labels
 from onelabel.io.errors import OneLabelError
 
@@ -46,12 +47,13 @@ def embed(
         device: where the network runs, such as cpu or cuda.
         overwrite: replace the store if it exists.
     """
-    from onelabel.io.atomic import check_output
-    from onelabel.training.embedding import embed_photos
-
-    check_output(out, overwrite=overwrite)
+    check_limits(batch_size=batch_size, workers=workers, max_pixels=max_pixels)
+    check_result(out, labels, images, overwrite=overwrite)
     if (vlm is None) == (backbone is None):
         raise OneLabelError("give either --vlm SPEC or --backbone NAME")
+    from onelabel.training.embedding import embed_photos
+
+    check_device(device)
     table = read_labels(labels, images=images, **reading)
     kind, spec = ("timm", backbone) if vlm is None else ("open_clip", vlm)
     store = embed_photos(

@@ -6,7 +6,7 @@ import inspect
 import itertools
 import re
 from argparse import ArgumentError, RawDescriptionHelpFormatter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -16,7 +16,8 @@ import yaml
 from docstring_parser import parse as parse_docstring
 from jsonargparse import ArgumentParser, DefaultHelpFormatter
 
-from onelabel.io.errors import OneLabelError, nearest
+from onelabel.cli.mistakes import explain
+from onelabel.io.errors import OneLabelError
 
 _SWITCH_TYPES = (bool, bool | None, Optional[bool])  # noqa: UP045 - the last two are not equal
 
@@ -29,11 +30,14 @@ class Choice:
         key: name of the option.
         resolve: gives the class whose constructor holds the parameters; raises for an unknown name.
         skip: parameters that the program itself fills in.
+        usual: gives the name that holds where none is given, from the names chosen so far by key; None for
+            no such name.
     """
 
     key: str
     resolve: Callable[[str], type]
     skip: frozenset[str] = frozenset()
+    usual: Callable[[Mapping[str, str | None]], str | None] = lambda _chosen: None
 
 
 class _HelpFormatter(DefaultHelpFormatter, RawDescriptionHelpFormatter):
@@ -54,13 +58,15 @@ def parse(name: str, module: ModuleType, argv: Sequence[str]) -> dict[str, Any]:
     """
     arguments = list(argv)
     parser = _base_parser(name, module)
+    chosen: dict[str, str | None] = {}
     for choice in getattr(module, "CHOICES", ()):
-        arguments = _add_choice(parser, choice, arguments)
+        chosen[choice.key] = _chosen(choice.key, arguments) or choice.usual(chosen)
+        arguments = _add_choice(parser, choice, chosen[choice.key], arguments)
     switches = _spell_as_flags(parser)
     try:
         values = parser.parse_args([_switch(argument, switches) for argument in arguments])
     except ArgumentError as error:
-        raise OneLabelError(_explain(name, parser, error.message)) from None
+        raise OneLabelError(explain(name, parser._actions, error.message)) from None
     result: dict[str, Any] = values.as_dict()
     result.pop("config", None)
     return result
@@ -88,21 +94,27 @@ def _base_parser(name: str, module: ModuleType) -> ArgumentParser:
     return parser
 
 
-def _add_choice(parser: ArgumentParser, choice: Choice, argv: list[str]) -> list[str]:
+def _add_choice(parser: ArgumentParser, choice: Choice, name: str | None, argv: list[str]) -> list[str]:
     """Add ``--key`` and the parameters of the chosen class; return ``argv`` with ``--key X`` made plain."""
     flag = f"--{choice.key}"
-    name = _chosen(choice.key, argv)
     help_text = f"name, or module:Class of your own; see its parameters with {flag} NAME --help"
     if name is None:
+        if any(argument.startswith(f"{flag}.") for argument in argv):
+            raise OneLabelError(f"give {flag} NAME beside its parameters")
         parser.add_argument(flag, default=None, help=help_text)
         return argv
     parser.add_argument(f"{flag}.name", default=name, help=help_text)
-    parser.add_class_arguments(choice.resolve(name), choice.key, instantiate=False, skip=set(choice.skip))
-    result = list(argv)
-    for position, argument in enumerate(argv):
-        if argument == flag or argument.startswith(f"{flag}="):
-            result[position] = argument.replace(flag, f"{flag}.name", 1)
-    return result
+    kind = choice.resolve(name)
+    try:
+        parser.add_class_arguments(kind, choice.key, instantiate=False, skip=set(choice.skip))
+    except ValueError as error:
+        raise OneLabelError(f"the parameters of {choice.key} {name!r} cannot be read: {error}") from None
+    return [
+        argument.replace(flag, f"{flag}.name", 1)
+        if argument == flag or argument.startswith(f"{flag}=")
+        else argument
+        for argument in argv
+    ]
 
 
 def _spell_as_flags(parser: ArgumentParser) -> set[str]:
@@ -158,19 +170,3 @@ def _read_yaml(path: str) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise OneLabelError(f"--config {path} must hold keys and values, such as 'epochs: 10'")
     return content
-
-
-def _explain(name: str, parser: ArgumentParser, message: str) -> str:
-    """Make the parser's message one line and name the nearest valid option or key."""
-    line = re.sub(r"\s+", " ", message).strip()
-    options = [option for action in parser._actions for option in action.option_strings]
-    hint = _hint(re.findall(r"(--[\w.-]+)", line), options)
-    hint = hint or _hint(re.findall(r"'([\w.-]+)'", line), [action.dest for action in parser._actions])
-    return f"{name}: {line}{hint}; see onelabel {name} --help"
-
-
-def _hint(names: Iterable[str], known: Sequence[str]) -> str:
-    for unknown in names:
-        if unknown not in known and (hint := nearest(unknown, known)):
-            return hint
-    return ""

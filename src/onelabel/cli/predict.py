@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from onelabel.cli.guards import check_device, check_file, check_limits
+
 EXAMPLES = """
 onelabel predict run photo.jpg --out tags.csv
 onelabel predict run photos/ more/*.png --out tags.jsonl
@@ -37,7 +39,11 @@ def predict(
         device: where the network runs, such as cpu or cuda.
         overwrite: replace the file if it exists.
     """
+    check_limits(max_pixels=max_pixels, batch_size=batch_size, workers=workers)
+    check_file(out, run, *photos, overwrite=overwrite)
     from onelabel.models.predict import predict_to_file
+
+    check_device(device)
 
     found = predict_to_file(
         run,

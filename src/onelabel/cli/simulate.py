@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from onelabel.cli.guards import check_file, check_limits
 from onelabel.cli.reading import read_labels
+from onelabel.io.errors import OneLabelError
 
 EXAMPLES = """
 onelabel simulate labels.csv --exhaustive --out single.csv
@@ -41,12 +43,14 @@ def simulate(
         split_seed: of that split; 1200 as published.
         overwrite: replace the file if it exists.
     """
-    from onelabel.io.atomic import check_output
     from onelabel.labels.describe import describe
     from onelabel.labels.readers import save_labels
     from onelabel.labels.simulate import simulate_single_positives
 
-    check_output(out, overwrite=overwrite)
+    check_limits(seed=seed, val_fraction=val_fraction, split_seed=split_seed)
+    check_file(out, labels, overwrite=overwrite)
+    if not out.endswith(".csv"):
+        raise OneLabelError(f"a CSV file is written: the name of {out} must end in .csv")
     table = read_labels(labels, **reading)
     hidden = simulate_single_positives(
         table,
@@ -58,4 +62,4 @@ def simulate(
     )
     save_labels(hidden, out, overwrite=overwrite)
     print(f"\nwritten to {out}:")
-    print(describe(hidden, "wide"))
+    print(describe(hidden, "wide-csv"))

@@ -8,6 +8,7 @@ from inspect import signature
 from typing import TYPE_CHECKING, Any, Literal
 
 from onelabel.cli.choices import METHOD, SOURCE, complete
+from onelabel.cli.guards import check_limits, check_result
 from onelabel.cli.reading import read_labels
 from onelabel.io.errors import OneLabelError
 
@@ -98,6 +99,11 @@ def train(
     _require_way(config)
     if method is None:
         raise OneLabelError("give --method NAME; onelabel methods lists them")
+    check_limits(
+        batch_size=batch_size, expected_positives=expected_positives, max_pixels=max_pixels, seed=seed,
+        split_seed=split_seed, val_fraction=val_fraction, workers=workers,
+    )  # fmt: skip
+    check_result(out, labels, features, images, vlm_store, val, overwrite=overwrite)
     from onelabel.training.parts import divide
     from onelabel.training.recipe import make_recipe, preset_source
     from onelabel.training.run_folder import require_free

@@ -10,7 +10,7 @@ Example:
     EM(reduction='mean', eps=0.0, alpha=0.2)
     >>> logits = torch.tensor([[0.0, 1.0]], requires_grad=True)
     >>> losses.create("an")(logits, torch.tensor([[1, 0]], dtype=torch.int8))
-    tensor(1.0032, grad_fn=<DivBackward0>)
+    tensor(1.0032, grad_fn=<MeanBackward0>)
 """
 
 from __future__ import annotations

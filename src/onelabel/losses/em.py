@@ -5,8 +5,9 @@ from __future__ import annotations
 from torch import Tensor
 
 from onelabel.losses.base import Loss, Reduction, prepare, require
+from onelabel.losses.sides import Sides
 from onelabel.losses.slopes import total
-from onelabel.losses.terms import as_float, entropy, neg_log
+from onelabel.losses.terms import as_float
 
 
 def em(logits: Tensor, labels: Tensor, *, alpha: float = 0.1, eps: float = 0.0) -> Tensor:
@@ -38,8 +39,13 @@ def em(logits: Tensor, labels: Tensor, *, alpha: float = 0.1, eps: float = 0.0) 
     """
     logits = prepare(logits, labels)
     sign = as_float(labels, logits)
-    known = sign.abs()
-    return total(logits, (known, neg_log(logits, sign, eps)), (alpha * (known - 1.0), entropy(logits, eps)))
+    present, sides = sign.clamp(min=0.0), Sides(logits, eps)
+    return total(
+        logits,
+        (present, sides.present),
+        (present - sign, sides.absent),
+        (alpha * (sign.abs() - 1.0), sides.entropy()),
+    )
 
 
 class EM(Loss):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from onelabel.io.errors import OneLabelError
 from onelabel.losses.base import Loss, Reduction, prepare, require
+from onelabel.losses.sides import Sides
 from onelabel.losses.slopes import total
-from onelabel.losses.terms import as_float, entropy, smoothed
+from onelabel.losses.terms import as_float
 
 
 def em_apl(
@@ -38,7 +40,6 @@ def em_apl(
         OneLabelError: shapes or types that do not fit.
 
     Example:
-        >>> import torch
         >>> labels = torch.tensor([[1, 0, 0]], dtype=torch.int8)
         >>> em_apl(torch.zeros(1, 3), labels, torch.tensor([[-1.0, 0.2, -1.0]]))
         tensor([[ 0.6931,  0.6238, -0.0693]])
@@ -48,15 +49,15 @@ def em_apl(
         raise OneLabelError(
             f"soft is {soft.dtype} of shape {tuple(soft.shape)}; give floats shaped as the logits"
         )
-    sign = as_float(labels, logits)
-    known = sign.abs()
-    unknown = 1.0 - known
-    labelled = unknown * as_float(soft >= 0.0, logits)
-    share = labelled * (1.0 - soft.detach().to(logits.dtype))
+    sign, target = as_float(labels, logits), soft.detach().to(logits.dtype)
+    unknown = 1.0 - sign.abs()
+    labelled = unknown * as_float(target >= 0.0, logits)
+    weight, present, sides = beta * labelled, sign.clamp(min=0.0), Sides(logits, eps)
     return total(
         logits,
-        (known + beta * labelled, smoothed(logits, sign + labelled, share, eps)),
-        (alpha * (labelled - unknown), entropy(logits, eps)),
+        (torch.addcmul(present, weight, target), sides.present),
+        (present - sign + weight * (1.0 - target), sides.absent),
+        (alpha * (labelled - unknown), sides.entropy()),
     )
 
 

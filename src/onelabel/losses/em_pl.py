@@ -5,8 +5,9 @@ from __future__ import annotations
 from torch import Tensor
 
 from onelabel.losses.base import Loss, Reduction, prepare, require
+from onelabel.losses.sides import Sides
 from onelabel.losses.slopes import total
-from onelabel.losses.terms import as_float, entropy, merge, smoothed
+from onelabel.losses.terms import as_float, merge
 
 
 def em_pl(
@@ -53,17 +54,16 @@ def em_pl(
         tensor([[ 0.6931,  0.4852, -0.0693]])
     """
     logits = prepare(logits, labels, pseudo)
-    known = as_float(labels, logits).abs()
-    final = as_float(merge(labels, pseudo), logits)
-    decided = final.abs()
-    guided = decided - known
-    trust = beta * guided
-    if gamma is not None:
-        trust = guided * (beta * final.clamp(min=0.0) - gamma * final.clamp(max=0.0))
+    observed, final = as_float(labels, logits), as_float(merge(labels, pseudo), logits)
+    present, guided = observed.clamp(min=0.0), final - observed
+    towards = guided.clamp(min=0.0)
+    for_present, for_absent = beta * towards, (beta if gamma is None else gamma) * (towards - guided)
+    sides = Sides(logits, eps)
     return total(
         logits,
-        (known + trust, smoothed(logits, final, (1.0 - rho) * guided, eps)),
-        (alpha * (decided - 1.0), entropy(logits, eps)),
+        (present + rho * for_present + (1.0 - rho) * for_absent, sides.present),
+        (present - observed + (1.0 - rho) * for_present + rho * for_absent, sides.absent),
+        (alpha * (final.abs() - 1.0), sides.entropy()),
     )
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from torch import Tensor
 
 from onelabel.losses.base import Loss, Reduction, prepare, require
+from onelabel.losses.sides import Sides
 from onelabel.losses.slopes import total
-from onelabel.losses.terms import as_float, entropy, focus, merge, neg_log
+from onelabel.losses.terms import as_float, focus, merge, neg_log
 
 
 def em_pl_asl(
@@ -56,7 +57,7 @@ def em_pl_asl(
     return total(
         logits,
         (decided, focus(logits, -final, gamma, neg_log(logits, final, eps))),
-        (decided - 1.0, focus(logits, -1.0, gamma_unknown, entropy(logits, eps))),
+        (decided - 1.0, focus(logits, -1.0, gamma_unknown, Sides(logits, eps).entropy())),
     )
 
 

@@ -7,10 +7,10 @@ from torch import Tensor
 
 from onelabel.losses.base import Reduction, prepare, require
 from onelabel.losses.gr import Four, Scheduled
-from onelabel.losses.gr_parts import gr_k, gr_v
+from onelabel.losses.gr_parts import gr_framework, gr_k, gr_v
 from onelabel.losses.regulariser import expected_positive_regulariser
-from onelabel.losses.slopes import total
-from onelabel.losses.terms import as_float, merge, neg_log, positives, robust
+from onelabel.losses.sides import Sides
+from onelabel.losses.terms import as_float, merge
 
 
 def gpr(
@@ -70,28 +70,24 @@ def gpr(
         tensor([[0.6931, 0.2773, 0.5227]])
     """
     logits = prepare(logits, labels, pseudo)
-    final = as_float(merge(labels, pseudo), logits)
-    observed = positives(labels, logits)
-    guided, absent = final.clamp(min=0.0) - observed, -final.clamp(max=0.0)
-    probs = torch.sigmoid(logits.detach())
-    k, v = gr_k(probs, w, b), gr_v(probs, mu, sigma)
-    trust = 1.0 - v.clamp(1.0 - lam1, 1.0 - lam2)
-    to_present = observed + guided * trust * rho
-    to_absent = guided * trust * (1.0 - rho) + absent * v
-    weight = (1.0 - final.abs()) * v
-    weight_present = weight * k
-    entries = total(
+    observed, final = as_float(labels, logits), as_float(merge(labels, pseudo), logits)
+    sides = Sides(logits, eps)
+    v, present = gr_v(sides.p, mu, sigma), observed.clamp(min=0.0)
+    decided = final.clamp(min=0.0)
+    trust = (decided - present) * (1.0 - v.clamp(1.0 - lam1, 1.0 - lam2))
+    entries = gr_framework(
         logits,
-        (to_present, neg_log(logits, 1.0, eps)),
-        (to_absent, neg_log(logits, -1.0, eps)),
-        (weight_present, robust(logits, 1.0, q2)),
-        (weight - weight_present, robust(logits, -1.0, q3)),
+        (torch.add(present, trust, alpha=rho), sides.present),
+        (torch.addcmul((1.0 - rho) * trust, decided - final, v), sides.absent),
+        unknown=1.0 - final.abs(),
+        k=gr_k(sides.p, w, b),
+        v=v,
+        present=sides.robust_present(q2),
+        absent=sides.robust_absent(q3),
     )
-    return (
-        entries
-        if expected is None
-        else entries + reg * expected_positive_regulariser(logits, expected, eps=eps)
-    )
+    if expected is None:
+        return entries
+    return entries + reg * expected_positive_regulariser(logits, expected, eps=eps)
 
 
 class GPR(Scheduled):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 
-import torch
 from torch import Tensor
 
 from onelabel.losses.base import Loss, Reduction, prepare, require
 from onelabel.losses.gr_parts import GRState, gr_framework, gr_k, gr_schedule, gr_v
-from onelabel.losses.terms import as_float, neg_log, robust
+from onelabel.losses.sides import Sides
+from onelabel.losses.terms import as_float
 
 Four = tuple[float, float, float, float]
 
@@ -53,20 +53,22 @@ def gr(
         OneLabelError: shapes or types that do not fit.
 
     Example:
+        >>> import torch
         >>> gr(torch.zeros(1, 3), torch.tensor([[1, 0, -1]], dtype=torch.int8))
         tensor([[0.6931, 0.5227, 0.6931]])
     """
     logits = prepare(logits, labels)
-    sign = as_float(labels, logits)
-    probs = torch.sigmoid(logits.detach())
+    sign, sides = as_float(labels, logits), Sides(logits, eps)
+    present = sign.clamp(min=0.0)
     return gr_framework(
         logits,
-        sign.abs(),
-        neg_log(logits, sign, eps),
-        k=gr_k(probs, w, b),
-        v=gr_v(probs, mu, sigma),
-        present=robust(logits, 1.0, q2),
-        absent=robust(logits, -1.0, q3),
+        (present, sides.present),
+        (present - sign, sides.absent),
+        unknown=1.0 - sign.abs(),
+        k=gr_k(sides.p, w, b),
+        v=gr_v(sides.p, mu, sigma),
+        present=sides.robust_present(q2),
+        absent=sides.robust_absent(q3),
     )
 
 

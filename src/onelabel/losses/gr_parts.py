@@ -87,22 +87,22 @@ def gr_schedule(
 
 def gr_framework(
     logits: Tensor,
-    known: Tensor,
-    supervised: Term,
-    *,
+    *known: tuple[Tensor | float, Term],
+    unknown: Tensor,
     k: Tensor | float,
     v: Tensor | float,
     present: Term,
     absent: Term,
 ) -> Tensor:
-    """The framework that many losses are members of: known ? L1 : V [K L2 + (1 - K) L3].
+    """The framework that many losses are members of: L1 on what is known, ``V [K L2 + (1 - K) L3]`` on the
+    rest.
 
-    K and V have no derivative; a term is a value with its slope (:mod:`onelabel.losses.terms`).
+    K and V have no derivative; a term is a value with its slope (:mod:`onelabel.losses.slopes`).
 
     Args:
         logits: (images, classes).
-        known: (images, classes), 1 where the label is known, else 0.
-        supervised: L1, the loss of known entries.
+        known: L1 in parts, each a mask or weight with its term.
+        unknown: (images, classes), 1 where the label is unknown, else 0.
         k: probability that an unknown label is present.
         v: weight of unknown entries.
         present: L2, the loss of an unknown entry if it is present.
@@ -112,12 +112,12 @@ def gr_framework(
         (images, classes).
 
     Example:
-        >>> from onelabel.losses.terms import neg_log
-        >>> s, known = torch.tensor([[0.0, 1.0]]), torch.tensor([[1.0, 0.0]])
-        >>> yes, no = neg_log(s, 1.0), neg_log(s, -1.0)
-        >>> gr_framework(s, known, yes, k=0.5, v=0.1, present=yes, absent=no)
+        >>> from onelabel.losses.sides import Sides
+        >>> sides, known = Sides(torch.tensor([[0.0, 1.0]])), torch.tensor([[1.0, 0.0]])
+        >>> unknown, two = 1.0 - known, {"present": sides.present, "absent": sides.absent}
+        >>> gr_framework(sides.logits, (known, sides.present), unknown=unknown, k=0.5, v=0.1, **two)
         tensor([[0.6931, 0.0813]])
     """
-    weight = (1.0 - known) * v
+    weight = unknown * v
     weight_present = weight * k
-    return total(logits, (known, supervised), (weight_present, present), (weight - weight_present, absent))
+    return total(logits, *known, (weight_present, present), (weight - weight_present, absent))

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from onelabel.losses.base import prepare
-from onelabel.losses.terms import as_float, softplus
+from onelabel.losses.terms import as_float
 
 
 def clean_rate(epoch: int, delta: float) -> float:
@@ -80,9 +80,10 @@ def large_losses(
     count = large_loss_count(logits.numel(), fraction)
     if count == 0:
         return torch.zeros_like(unknown)
-    # The released rounding decides ties there; ours keeps tiny losses apart.
-    losses = logits - F.logsigmoid(logits) if as_released else softplus(logits)
-    losses = as_float(unknown, logits) * losses
+    if as_released:
+        losses = as_float(unknown, logits) * (logits - F.logsigmoid(logits))
+    else:  # the loss of "absent" rises with the logit, which is not rounded
+        losses = logits.masked_fill(~unknown, -math.inf)
     threshold = large_loss_threshold(losses, count)
     large = losses > threshold if strict else losses >= threshold
     return large if as_released else large & unknown

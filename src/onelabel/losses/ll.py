@@ -49,8 +49,7 @@ def ll_r(
 def ll_ct(
     logits: Tensor, labels: Tensor, *, fraction: float = 0.0, as_released: bool = False, eps: float = 0.0
 ) -> Tensor:
-    """Large loss correction, temporary (LL-Ct): as :func:`ll_r`, but a large loss gets the other target, -log
-    p.
+    """Large loss correction, temporary (LL-Ct): as :func:`ll_r`, but a large loss gets the other target.
 
     Source, arguments and errors as :func:`ll_r`.
 

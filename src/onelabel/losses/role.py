@@ -9,8 +9,9 @@ from torch import Tensor
 
 from onelabel.losses.base import Loss, Reduction, in_float32, prepare, require
 from onelabel.losses.regulariser import expected_positive_regulariser
+from onelabel.losses.sides import Sides
 from onelabel.losses.slopes import total
-from onelabel.losses.terms import as_float, neg_log
+from onelabel.losses.terms import as_float
 
 OBSERVED = 0.995  # estimated probability of an observed positive at the start
 SPREAD = 0.6  # unknown entries start between 1 - SPREAD and SPREAD
@@ -76,10 +77,13 @@ def _half(logits: Tensor, labels: Tensor, teacher: Tensor, eps: float) -> Tensor
     """The terms that teach ``logits``: known labels, and the teacher's probabilities as targets."""
     sign = as_float(labels, logits)
     teacher = in_float32(teacher.detach())
+    present, sides = sign.clamp(min=0.0), Sides(logits, eps)
     # The targets of the known labels are added to those of the teacher, so each logarithm is taken once.
-    to_present = sign.clamp(min=0.0) + torch.sigmoid(teacher)
-    to_absent = torch.sigmoid(-teacher) - sign.clamp(max=0.0)
-    return total(logits, (to_present, neg_log(logits, 1.0, eps)), (to_absent, neg_log(logits, -1.0, eps)))
+    return total(
+        logits,
+        (present + torch.sigmoid(teacher), sides.present),
+        (present - sign + torch.sigmoid(-teacher), sides.absent),
+    )
 
 
 def role_initial_logits(labels: Tensor, uniform: Tensor) -> Tensor:

@@ -62,46 +62,6 @@ def smoothed(logits: Tensor, sign: Sign, share: Tensor | float, eps: float = 0.0
     )
 
 
-def entropy(logits: Tensor, eps: float = 0.0) -> Term:
-    """Binary entropy ``H(p) = -p log(p + eps) - (1 - p) log(1 - p + eps)``; its slope is ``-s p (1 - p)`` at
-    eps 0.
-
-    Example:
-        >>> entropy(torch.tensor([0.0, 50.0])).value.tolist()
-        [0.693, 9.84e-21]
-    """
-    logits = logits.detach()
-    if eps == 0.0:
-        size = -logits.abs()  # the entropy is even in the logit
-        smaller = torch.sigmoid(size)
-        value = torch.addcmul(softplus(size), size, smaller, value=-1.0)
-        return Term(value, logits * torch.addcmul(-smaller, smaller, smaller))
-    p = torch.sigmoid(logits)
-    rest = 1.0 - p
-    p_eps, rest_eps = p + eps, rest + eps
-    log_p, log_rest = torch.log(p_eps), torch.log(rest_eps)
-    by_p = log_rest - log_p - p / p_eps + rest / rest_eps
-    return Term(-torch.addcmul(p * log_p, rest, log_rest), p * rest * by_p)
-
-
-def robust(logits: Tensor, sign: float, q: float) -> Term:
-    """Generalised cross-entropy of one side, ``(1 - p^q) / q``: from ``-log p`` (q near 0) to ``1 - p`` (q =
-    1).
-
-    Its slope is ``-p^q (1 - p)``.
-
-    Example:
-        >>> robust(torch.tensor([0.0]), 1.0, q=1.0)
-        Term(value=tensor([0.5000]), slope=tensor([-0.2500]))
-    """
-    right = sign * logits.detach()
-    rest = torch.sigmoid(-right)
-    if q == 1.0:
-        return Term(rest, -sign * (torch.sigmoid(right) * rest))
-    power = (-q * softplus(-right)).exp()
-    return Term((1.0 - power) * (1.0 / q), -sign * (power * rest))
-
-
 def focus(logits: Tensor, sign: Sign, gamma: Tensor | float, term: Term) -> Term:
     """``term`` times (probability of the side ``sign``)^γ; both factors have a slope.
 

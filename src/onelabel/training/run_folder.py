@@ -25,7 +25,7 @@ from onelabel.io.errors import OneLabelError
 from onelabel.io.ids import IdTable
 from onelabel.io.manifest import read_manifest, write_manifest
 
-KIND = "onelabel-run"
+KIND, ENVIRONMENT = "onelabel-run", "onelabel-environment"
 VERSION = 1
 _PACKAGES = (
     "onelabel", "torch", "torchvision", "timm", "open_clip_torch", "lightning", "numpy", "pillow",
@@ -69,7 +69,7 @@ class RunFolder:
         run = cls(path)
         with atomic_write(path / "config.yaml") as stream:
             yaml.safe_dump(dict(config), stream, sort_keys=False, allow_unicode=True)
-        write_manifest(path / "environment.json", "onelabel-environment", 1, environment())
+        write_manifest(path / "environment.json", ENVIRONMENT, VERSION, environment())
         return run
 
     @classmethod
@@ -126,8 +126,14 @@ def require_free(path: str | Path, *, overwrite: bool) -> Path:
         OneLabelError: it exists, and ``overwrite`` is False or it is not a run folder.
     """
     path = check_output(path, overwrite=overwrite)
-    if path.exists() and not (path / "config.yaml").is_file():
-        raise OneLabelError(f"{path} is not a run folder and will not be removed; give another --out")
+    if path.exists():
+        # Many projects have a config.yaml; ours has environment.json beside it.
+        try:
+            read_manifest(path / "environment.json", ENVIRONMENT, VERSION)
+        except OneLabelError:
+            raise OneLabelError(
+                f"{path} is not a run folder and will not be removed; give another --out"
+            ) from None
     return path
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -47,8 +48,8 @@ class Settings:
     def __post_init__(self) -> None:
         for name, least in _LEAST.items():
             value = getattr(self, name)
-            if value < least:
+            if not least <= value < math.inf:
                 raise OneLabelError(f"--{name.replace('_', '-')} must be {least} or more, not {value}")
         for name in ("lr", "head_lr_multiplier"):
-            if not 0 < getattr(self, name) < float("inf"):
+            if not 0 < getattr(self, name) < math.inf:
                 raise OneLabelError(f"--{name.replace('_', '-')} must be above 0, not {getattr(self, name)}")

@@ -14,10 +14,11 @@ from onelabel.images.transforms import Preprocess
 from onelabel.io.atomic import check_output
 from onelabel.io.errors import ImageError, OneLabelError
 from onelabel.io.ids import IdTable
+from onelabel.io.manifest import read_manifest
 from onelabel.io.progress import progress
 from onelabel.vlm.embed import HashedImages, ImageEncoder, check_images_unchanged, embed_shards
 from onelabel.vlm.fingerprint import differing_parts
-from onelabel.vlm.layout import MANIFEST, Manifest, Plan, load_array, usual_shard_rows
+from onelabel.vlm.layout import KIND, MANIFEST, VERSION, Manifest, Plan, load_array, usual_shard_rows
 
 
 class EmbeddingStore:
@@ -167,8 +168,8 @@ def write_store(
         workers: processes that read and decode.
         max_pixels: refuse larger images before decoding.
         shard_rows: images per file; what an interruption costs at most. None chooses by their number.
-        overwrite: replace an existing store once the new one is whole, and discard unfinished work that was
-            begun for something else.
+        overwrite: replace an existing store (and nothing else) once the new one is whole, and discard
+            unfinished work that was begun for something else.
 
     Returns:
         The finished store, opened.
@@ -178,6 +179,7 @@ def write_store(
         ImageError: an image is missing or broken, with its path; finished shards stay.
     """
     path = check_output(path, overwrite=overwrite)
+    _check_is_store(path)
     images = HashedImages(Path(root), ids if paths is None else paths, preprocess, max_pixels)
     _check_images_exist(images)
     rows = shard_rows or usual_shard_rows(len(ids))
@@ -197,6 +199,15 @@ def write_store(
 def partial_folder(path: Path) -> Path:
     """Return where a store is kept until it is finished."""
     return path.with_name(f"{path.name}.partial")
+
+
+def _check_is_store(path: Path) -> None:
+    """Refuse to replace anything but a store: ``--out photos --overwrite`` may not cost the photos."""
+    if path.exists():
+        try:
+            read_manifest(path / MANIFEST, KIND, VERSION)
+        except OneLabelError:
+            raise OneLabelError(f"{path} is not a store and will not be removed; give another name") from None
 
 
 def _check_images_exist(images: HashedImages) -> None:

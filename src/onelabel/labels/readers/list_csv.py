@@ -49,13 +49,16 @@ def read(path: Path, options: ReadOptions) -> Loaded:
     classes = ClassList(options)
     delimiter, notes = _delimiter(file, place, options, classes)
     builder = TableBuilder(path, columns, file.header)
+    numbers: dict[str, int] = {}
     for lines, rows in file.chunks(_ROWS_AT_ONCE):
         images = builder.add_rows(rows, lines).tolist()
         image, column, line_of = [], [], []
         for number, line, row in zip(images, lines, rows, strict=True):
             for name in split_labels(row[place], delimiter, classes):
+                if name not in numbers:
+                    numbers[name] = classes.number(name, path, line=line, column=file.header[place])
                 image.append(number)
-                column.append(classes.number(name, path, line=line, column=file.header[place]))
+                column.append(numbers[name])
                 line_of.append(line)
         builder.add_cells(image, column, np.ones(len(image), np.int8), line_of)
     table = builder.finish(classes, -1 if options.exhaustive else 0)

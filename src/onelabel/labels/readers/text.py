@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import csv
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -107,11 +108,10 @@ class CsvFile:
         header = next((tuple(cell.strip() for cell in cells) for _, cells in _rows(path, separator)), ())
         if not any(header):
             raise LabelFileError(path, "no column names; begin the file with a line such as image,label")
-        for column, name in enumerate(header):
-            if name and name in header[:column]:
-                raise LabelFileError(
-                    path, "two columns have this name: rename or delete one", line=1, column=name
-                )
+        repeated = next((name for name, count in Counter(header).items() if name and count > 1), None)
+        if repeated:
+            problem = "two columns have this name: rename or delete one"
+            raise LabelFileError(path, problem, line=1, column=repeated)
         return cls(path, separator, header)
 
     def chunks(self, size: int) -> Iterator[tuple[list[int], list[list[str]]]]:

@@ -1,4 +1,4 @@
-"""Checks that anything plugged into OneLabel must pass, for our own parts and for those of third parties.
+"""What a loss must do, checked by value, gradient and the operators it runs.
 
 Example:
     >>> from onelabel import losses
