@@ -23,6 +23,11 @@ def test_third_party_classes_are_loaded_by_their_address() -> None:
     assert registry.load("onelabel.sources.vlpl:VlplSource") is VlplSource
 
 
+def test_only_sources_that_look_at_embeddings_read_a_store() -> None:
+    found = {entry.name: registry.reads_store(registry.load(entry.name)) for entry in registry.catalogue()}
+    assert found["vlpl"] and not found["file"]
+
+
 def test_unknown_names_give_the_nearest() -> None:
     with pytest.raises(OneLabelError, match="did you mean 'vlpl'"):
         registry.load("vlp")
