@@ -80,7 +80,7 @@ def test_an_id_in_another_unicode_form_is_the_same(tmp_path: Path) -> None:
 def test_says_what_it_does_not_use(tmp_path: Path) -> None:
     source = FileSource(write(tmp_path))
     source.start(table(IDS, CLASSES))
-    assert source.notes == ()
+    assert list(source.notes) == []
     source.start(table(IDS[:2], ["dog"]))
     (note,) = source.notes
     assert note.endswith("tags.npz holds 1 images and 1 classes more than the training labels")
