@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import fields
+from collections.abc import Mapping
 from inspect import signature
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-from onelabel.cli.choices import METHOD, SOURCE, complete
+from onelabel.cli.choices import METHOD, SOURCE
 from onelabel.cli.guards import check_limits, check_result
 from onelabel.cli.reading import read_labels
 from onelabel.io.errors import OneLabelError
-
-if TYPE_CHECKING:
-    from onelabel.labels.table import LabelTable
-    from onelabel.training.recipe import Recipe
-    from onelabel.training.settings import Settings
 
 CHOICES = (METHOD, SOURCE)
 EXAMPLES = """
@@ -104,30 +98,13 @@ def train(
         split_seed=split_seed, val_fraction=val_fraction, workers=workers,
     )  # fmt: skip
     check_result(out, labels, features, images, vlm_store, val, overwrite=overwrite)
-    from onelabel.training.parts import divide
-    from onelabel.training.recipe import make_recipe, preset_source
+    from onelabel.cli.train_steps import read_val, resolve, start
     from onelabel.training.run_folder import require_free
 
     require_free(out, overwrite=overwrite)
-    source = source or preset_source(str(method["name"]))
-    config["method"], config["source"] = complete(METHOD, method), source and complete(SOURCE, source)
-    settings = _settings(config)
-    config |= {"epochs": settings.epochs, "lr": settings.lr}
+    config = resolve(config)
     table = read_labels(labels, images=images, **reading)
-    parts = divide(table, _read_val(config, table.class_ids, reading), val_fraction, split_seed)
-    _print_notes(parts.notes)
-    recipe = make_recipe(
-        parts, config["method"], settings, source=config["source"], vlm_store=vlm_store, template=template,
-        expected_positives=expected_positives,
-    )  # fmt: skip
-    _print_notes(getattr(recipe.source, "notes", ()))
-    print(_plan(recipe))
-    print(_fit(recipe, config))
-
-
-def _print_notes(notes: Iterable[str]) -> None:
-    for note in notes:
-        print(f"note: {note}")
+    start(config, table, read_val(config, table.class_ids, reading))
 
 
 def _require_way(config: Mapping[str, Any]) -> None:
@@ -138,6 +115,8 @@ def _require_way(config: Mapping[str, Any]) -> None:
         )
     if config["features"] is None and config["images"] is None:
         raise OneLabelError("--backbone reads photos: give their folder with --images DIR")
+    if config["val"] is None and config["val_exhaustive"] is not None:
+        raise OneLabelError("--val-exhaustive says how --val FILE is read: give one, or leave it out")
     parameters = signature(train).parameters
     for name in _FOR_FINE_TUNING:
         if config["features"] is not None and config[name] != parameters[name].default:
@@ -145,51 +124,3 @@ def _require_way(config: Mapping[str, Any]) -> None:
                 f"--{name.replace('_', '-')} is for fine-tuning (--backbone) and does nothing with "
                 "--features: leave it out"
             )
-
-
-def _settings(config: Mapping[str, Any]) -> Settings:
-    """Pick the settings out of the options, and fill in what depends on the way to train."""
-    from onelabel.training.settings import Settings
-
-    usual = {"epochs": 25, "lr": 1e-3} if config["backbone"] is None else {"epochs": 10, "lr": 1e-5}
-    given = {field.name: config[field.name] for field in fields(Settings)}
-    return Settings(**given | {key: value for key, value in usual.items() if given[key] is None})
-
-
-def _read_val(
-    config: Mapping[str, Any], class_ids: tuple[str, ...], reading: Mapping[str, Any]
-) -> LabelTable | None:
-    """Read ``--val`` as the labels were read, but for ``--val-exhaustive``."""
-    if config["val"] is None:
-        if config["val_exhaustive"] is not None:
-            raise OneLabelError("--val-exhaustive says how --val FILE is read; there is none")
-        return None
-    options = dict(reading)
-    if config["val_exhaustive"] is not None:
-        options["exhaustive"] = config["val_exhaustive"]
-    print("\nvalidation labels:")
-    return read_labels(config["val"], images=config["images"], class_ids=class_ids, **options)
-
-
-def _plan(recipe: Recipe) -> str:
-    """Say in a line what is about to happen."""
-    parts, settings = recipe.parts, recipe.settings
-    judges = "no validation images" if parts.val is None else f"{len(parts.val):,} choose the epoch"
-    return (
-        f"\ntraining {recipe.described['name']} for {settings.epochs} epochs on {len(parts.train):,} images, "
-        f"{judges}"
-    )
-
-
-def _fit(recipe: Recipe, config: Mapping[str, Any]) -> str:
-    """Train, and return what to print."""
-    if config["features"] is not None:
-        from onelabel.training.pipeline import train_on_features
-
-        return train_on_features(recipe, config["features"], config["out"], config)
-    from onelabel.training.pipeline_finetune import train_backbone
-
-    return train_backbone(
-        recipe, config["backbone"], config["images"], config["out"], config, precision=config["precision"],
-        devices=config["devices"], workers=config["workers"], max_pixels=config["max_pixels"],
-    )  # fmt: skip

@@ -1,0 +1,98 @@
+"""The steps of ``onelabel train`` once its options are checked.
+
+They import torch, which ``onelabel train --help`` does not need; hence a file of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import fields
+from typing import Any
+
+from onelabel.cli.choices import METHOD, SOURCE, complete
+from onelabel.cli.reading import read_labels
+from onelabel.labels.table import LabelTable
+from onelabel.training.parts import divide
+from onelabel.training.recipe import Recipe, make_recipe, preset_source
+from onelabel.training.settings import Settings
+
+Config = Mapping[str, Any]
+_USUAL = {"features": {"epochs": 25, "lr": 1e-3}, "backbone": {"epochs": 10, "lr": 1e-5}}
+
+
+def resolve(config: Config) -> dict[str, Any]:
+    """Fill in every setting that depends on another, so that ``config.yaml`` holds what was used.
+
+    Raises:
+        OneLabelError: a setting out of range, or an unknown method or source.
+    """
+    usual = _USUAL["features" if config["backbone"] is None else "backbone"]
+    found = {**config, **{key: value for key, value in usual.items() if config[key] is None}}
+    _settings(found)
+    source = config["source"] or preset_source(str(config["method"]["name"]))
+    found["method"], found["source"] = complete(METHOD, config["method"]), source and complete(SOURCE, source)
+    return found
+
+
+def _settings(config: Config) -> Settings:
+    return Settings(**{field.name: config[field.name] for field in fields(Settings)})
+
+
+def read_val(config: Config, class_ids: tuple[str, ...], reading: Config) -> LabelTable | None:
+    """Read ``--val`` as the labels were read, but for ``--val-exhaustive``.
+
+    Raises:
+        OneLabelError: the file cannot be read.
+    """
+    if config["val"] is None:
+        return None
+    exhaustive = config["val_exhaustive"]
+    options = dict(reading) if exhaustive is None else {**reading, "exhaustive": exhaustive}
+    print("\nvalidation labels:")
+    return read_labels(config["val"], images=config["images"], class_ids=class_ids, **options)
+
+
+def start(config: Config, table: LabelTable, val: LabelTable | None) -> None:
+    """Divide the images, build method and source, train, and print what came out.
+
+    Raises:
+        OneLabelError: something does not fit together (then nothing has been written), or the run fails.
+    """
+    parts = divide(table, val, config["val_fraction"], config["split_seed"])
+    _print_notes(parts.notes)
+    recipe = make_recipe(
+        parts, config["method"], _settings(config), source=config["source"], vlm_store=config["vlm_store"],
+        template=config["template"], expected_positives=config["expected_positives"],
+    )  # fmt: skip
+    _print_notes(getattr(recipe.source, "notes", ()))
+    print(_plan(recipe))
+    print(_fit(recipe, config))
+
+
+def _print_notes(notes: Iterable[str]) -> None:
+    for note in notes:
+        print(f"note: {note}")
+
+
+def _plan(recipe: Recipe) -> str:
+    """Say in a line what is about to happen."""
+    parts, settings = recipe.parts, recipe.settings
+    judges = "no validation images" if parts.val is None else f"{len(parts.val):,} choose the epoch"
+    return (
+        f"\ntraining {recipe.described['name']} for {settings.epochs} epochs on {len(parts.train):,} images, "
+        f"{judges}"
+    )
+
+
+def _fit(recipe: Recipe, config: Config) -> str:
+    """Train, and return what to print."""
+    if config["features"] is not None:
+        from onelabel.training.pipeline import train_on_features
+
+        return train_on_features(recipe, config["features"], config["out"], config)
+    from onelabel.training.pipeline_finetune import train_backbone
+
+    return train_backbone(
+        recipe, config["backbone"], config["images"], config["out"], config, precision=config["precision"],
+        devices=config["devices"], workers=config["workers"], max_pixels=config["max_pixels"],
+    )  # fmt: skip
