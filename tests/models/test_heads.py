@@ -69,3 +69,80 @@ def test_refuses_what_has_no_meaning(how: str, prior: object, message: str) -> N
     with pytest.raises(OneLabelError, match=message):
         initialise(head, how, prior)  # type: ignore[arg-type]
     assert torch.equal(head.bias, torch.zeros(3))
+
+
+# -- BoostLU ---
+
+
+def boosted_slowly(head: LinearHead, maps: np.ndarray) -> np.ndarray:
+    """Kim et al. (2023): a 1 × 1 convolution, α M where M > 0, the mean over the positions."""
+    weight, bias = head.weight.detach().numpy(), head.bias.detach().numpy()
+    images, _, height, width = maps.shape
+    logits = np.zeros((images, len(bias)))
+    for n, c in np.ndindex(logits.shape):
+        for y, x in np.ndindex(height, width):
+            score = sum(weight[c] * maps[n, :, y, x]) + bias[c]
+            logits[n, c] += (head.boost * score if score > 0 else score) / (height * width)
+    return logits
+
+
+@pytest.mark.parametrize("boost", [1.0, 5.0, 2.5])
+def test_boostlu_is_the_published_map(boost: float) -> None:
+    torch.manual_seed(0)
+    head = LinearHead(4, 3, boost, maps=True).double()
+    torch.nn.init.normal_(head.bias)
+    maps = torch.randn(2, 4, 3, 5, dtype=torch.float64)
+    np.testing.assert_allclose(head(maps).detach().numpy(), boosted_slowly(head, maps.numpy()), atol=1e-12)
+
+
+def test_boostlu_is_that_of_a_convolution_with_its_gradient() -> None:
+    torch.manual_seed(1)
+    head, maps = LinearHead(4, 3, boost=5.0).double(), torch.randn(2, 4, 3, 3, dtype=torch.float64)
+    conv = torch.nn.Conv2d(4, 3, 1).double()
+    with torch.no_grad():
+        conv.weight.copy_(head.weight[:, :, None, None])
+        assert conv.bias is not None
+        conv.bias.copy_(head.bias)
+    scores = conv(maps)
+    wanted = torch.where(scores > 0, scores * 5, scores).mean(dim=(2, 3))
+    torch.testing.assert_close(head(maps), wanted)
+    mix = torch.randn(2, 3, dtype=torch.float64)
+    (ours,) = torch.autograd.grad((head(maps) * mix).sum(), head.weight)
+    (theirs,) = torch.autograd.grad((wanted * mix).sum(), conv.weight)
+    torch.testing.assert_close(ours, theirs[:, :, 0, 0])
+
+
+def test_pooled_features_are_one_position_and_keep_the_order_of_the_images() -> None:
+    torch.manual_seed(2)
+    plain = LinearHead(6, 3)
+    boosted = LinearHead(6, 3, boost=5.0)
+    boosted.load_state_dict(plain.state_dict())
+    features = torch.randn(20, 6)
+    torch.testing.assert_close(boosted(features), boosted(features[:, :, None, None]))
+    assert torch.equal(boosted(features).argsort(dim=0), plain(features).argsort(dim=0))
+    torch.testing.assert_close(
+        boosted(features), torch.where(plain(features) > 0, 5 * plain(features), plain(features))
+    )
+
+
+def test_a_plain_head_reads_maps_as_their_mean() -> None:
+    head, maps = LinearHead(4, 3), torch.randn(2, 4, 5, 6)
+    torch.testing.assert_close(head(maps), head(maps.mean(dim=(2, 3))))
+
+
+def test_a_boosted_head_is_described_and_a_plain_one_as_ever() -> None:
+    assert LinearHead(4, 3).describe() == {"kind": "linear", "dim": 4}
+    assert LinearHead(4, 3, 5, maps=True).describe() == {
+        "kind": "linear",
+        "dim": 4,
+        "boost": 5.0,
+        "maps": True,
+    }
+    assert set(LinearHead(4, 3, 5).state_dict()) == {"weight", "bias"}
+    assert "boost=5" in repr(LinearHead(4, 3, 5)) and "boost" not in repr(LinearHead(4, 3))
+
+
+@pytest.mark.parametrize("boost", [0.5, -5.0, float("nan"), float("inf")])
+def test_a_boost_without_meaning_is_refused(boost: float) -> None:
+    with pytest.raises(OneLabelError, match="boost of a head must be 1 or more"):
+        LinearHead(4, 3, boost)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal, cast
 
 import torch
@@ -13,24 +14,71 @@ from onelabel.io.errors import OneLabelError, unknown_name
 Initialisation = Literal["zero", "prior"]
 
 
+BOOST = 5.0
+"""α of BoostLU, as published."""
+
+
 class LinearHead(nn.Linear):
     """One linear layer: features (B, D) -> logits (B, C), ``logits = features @ weight.T + bias``.
+
+    Maps of features (B, D, H, W) are classified position by position, and the logits are the mean over the
+    positions: without ``boost`` those of the mean features.
+
+    With ``boost`` α > 1 this is BoostLU: at each position a class score s becomes α·s where s > 0, before the
+    mean, in training and in use alike; evidence for a class then outweighs its absence elsewhere. Pooled
+    features are one position: the order of images within a class stays, what is trained differs.
 
     The weights start as torch starts any linear layer, uniform in ±1/√D from torch's generator (set its seed
     first); the bias starts at 0. See :func:`initialise` for the bias.
 
+    Source: Kim et al., "Bridging the Gap between Model Explanations in Partially Annotated Multi-label
+    Classification", 2023, https://arxiv.org/abs/2304.01804; code youngwk/BridgeGapExplanationPAMC (3f3fbaa),
+    ``models.py``: α = 5, on the last maps of a ResNet. The bias starts at random there.
+
     Args:
         dim: length D of a feature vector.
         num_classes: number of classes C.
+        boost: α of BoostLU, 1 or more; 1 is a plain linear head.
+        maps: whether the network around it is to give it maps in place of their mean, as published.
+
+    Raises:
+        OneLabelError: ``boost`` out of range.
 
     Example:
         >>> LinearHead(8, 3)(torch.zeros(2, 8)).shape
         torch.Size([2, 3])
+        >>> head = LinearHead(1, 1, boost=5)
+        >>> torch.nn.init.ones_(head.weight)[0]
+        tensor([1.], grad_fn=<SelectBackward0>)
+        >>> head(torch.tensor([[[[-1.0, 3.0]]]]))  # (-1 + 5 · 3) / 2
+        tensor([[7.]], grad_fn=<MeanBackward1>)
     """
 
-    def __init__(self, dim: int, num_classes: int) -> None:
+    def __init__(self, dim: int, num_classes: int, boost: float = 1.0, maps: bool = False) -> None:
         super().__init__(dim, num_classes)
+        if not 1 <= boost < math.inf:
+            raise OneLabelError(f"the boost of a head must be 1 or more, not {boost}")
+        self.boost, self.maps = float(boost), maps
         nn.init.zeros_(self.bias)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Return the logits (B, C) of features (B, D) or maps (B, D, H, W)."""
+        if features.dim() == 4:
+            return self._scores(features.flatten(2).transpose(1, 2)).mean(dim=1)
+        return self._scores(features)
+
+    def _scores(self, features: Tensor) -> Tensor:
+        scores = super().forward(features)
+        return scores if self.boost == 1.0 else torch.where(scores > 0, self.boost * scores, scores)
+
+    def describe(self) -> dict[str, str | int | float | bool]:
+        """Return what is needed beside the weights to build it again; JSON-like."""
+        plain: dict[str, str | int | float | bool] = {"kind": "linear", "dim": self.in_features}
+        return plain if self.boost == 1.0 else {**plain, "boost": self.boost, "maps": self.maps}
+
+    def extra_repr(self) -> str:
+        """Say the boost, where there is one."""
+        return super().extra_repr() + (f", boost={self.boost:g}" if self.boost != 1.0 else "")
 
 
 @torch.no_grad()
@@ -40,6 +88,7 @@ def initialise(head: LinearHead, how: Initialisation, prior: float | ArrayLike |
     ``zero`` starts every probability near 0.5. ``prior`` starts it at π by ``bias = log(π / (1 − π))``, so
     that the many absent cells do not swamp the first steps. Use one and the same for all methods
     of a comparison: where most cells are absent, the choice can move a method by more than methods differ.
+    With BoostLU, π holds for the score before it is boosted, which a π below ½ is not.
 
     Source: Lin, Goyal, Girshick, He, Dollár, "Focal Loss for Dense Object Detection", 2017, section 3.3,
     https://arxiv.org/abs/1708.02002 (one π = 0.01 for all classes there).
