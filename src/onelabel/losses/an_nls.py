@@ -6,7 +6,7 @@ from torch import Tensor
 
 from onelabel.losses.base import Loss, Reduction, prepare, require
 from onelabel.losses.slopes import joined
-from onelabel.losses.terms import as_float, smoothed
+from onelabel.losses.terms import as_float, complement, smoothed
 
 
 def an_nls(logits: Tensor, labels: Tensor, *, smoothing: float = 0.1, eps: float = 0.0) -> Tensor:
@@ -36,7 +36,7 @@ def an_nls(logits: Tensor, labels: Tensor, *, smoothing: float = 0.1, eps: float
     """
     logits = prepare(logits, labels)
     sign = as_float(labels, logits)
-    unknown = 1.0 - sign.abs()
+    unknown = complement(sign.abs())
     return joined(logits, smoothed(logits, sign - unknown, smoothing * unknown, eps))
 
 

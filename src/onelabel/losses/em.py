@@ -6,7 +6,7 @@ from torch import Tensor
 
 from onelabel.losses.base import Loss, Reduction, prepare, require
 from onelabel.losses.sides import Sides
-from onelabel.losses.slopes import total
+from onelabel.losses.slopes import joined
 from onelabel.losses.terms import as_float
 
 
@@ -39,13 +39,8 @@ def em(logits: Tensor, labels: Tensor, *, alpha: float = 0.1, eps: float = 0.0) 
     """
     logits = prepare(logits, labels)
     sign = as_float(labels, logits)
-    present, sides = sign.clamp(min=0.0), Sides(logits, eps)
-    return total(
-        logits,
-        (present, sides.present),
-        (present - sign, sides.absent),
-        (alpha * (sign.abs() - 1.0), sides.entropy()),
-    )
+    present, known = sign.relu(), sign.abs()
+    return joined(logits, Sides(logits, eps).mixed(present, present - sign, (known - 1.0) * alpha))
 
 
 class EM(Loss):

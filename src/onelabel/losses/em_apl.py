@@ -8,8 +8,8 @@ from torch import Tensor
 from onelabel.io.errors import OneLabelError
 from onelabel.losses.base import Loss, Reduction, prepare, require
 from onelabel.losses.sides import Sides
-from onelabel.losses.slopes import total
-from onelabel.losses.terms import as_float
+from onelabel.losses.slopes import joined
+from onelabel.losses.terms import as_float, complement
 
 
 def em_apl(
@@ -50,15 +50,12 @@ def em_apl(
             f"soft is {soft.dtype} of shape {tuple(soft.shape)}; give floats shaped as the logits"
         )
     sign, target = as_float(labels, logits), soft.detach().to(logits.dtype)
-    unknown = 1.0 - sign.abs()
+    unknown, present = complement(sign.abs()), sign.relu()
     labelled = unknown * as_float(target >= 0.0, logits)
-    weight, present, sides = beta * labelled, sign.clamp(min=0.0), Sides(logits, eps)
-    return total(
-        logits,
-        (torch.addcmul(present, weight, target), sides.present),
-        (present - sign + weight * (1.0 - target), sides.absent),
-        (alpha * (labelled - unknown), sides.entropy()),
-    )
+    weight = beta * labelled
+    to_present = torch.addcmul(present, weight, target)
+    to_absent = torch.addcmul(present - sign, weight, complement(target))
+    return joined(logits, Sides(logits, eps).mixed(to_present, to_absent, alpha * (labelled - unknown)))
 
 
 class EMAPL(Loss):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from onelabel.losses.base import Loss, Reduction, prepare, require
 from onelabel.losses.sides import Sides
-from onelabel.losses.slopes import total
+from onelabel.losses.slopes import joined
 from onelabel.losses.terms import as_float, merge
 
 
@@ -48,23 +49,24 @@ def em_pl(
         OneLabelError: shapes or types that do not fit.
 
     Example:
-        >>> import torch
         >>> labels, pseudo = torch.tensor([[[1, 0, 0]], [[0, 1, 0]]], dtype=torch.int8)
         >>> em_pl(torch.zeros(1, 3), labels, pseudo)
         tensor([[ 0.6931,  0.4852, -0.0693]])
     """
     logits = prepare(logits, labels, pseudo)
     observed, final = as_float(labels, logits), as_float(merge(labels, pseudo), logits)
-    present, guided = observed.clamp(min=0.0), final - observed
-    towards = guided.clamp(min=0.0)
-    for_present, for_absent = beta * towards, (beta if gamma is None else gamma) * (towards - guided)
-    sides = Sides(logits, eps)
-    return total(
-        logits,
-        (present + rho * for_present + (1.0 - rho) * for_absent, sides.present),
-        (present - observed + (1.0 - rho) * for_present + rho * for_absent, sides.absent),
-        (alpha * (final.abs() - 1.0), sides.entropy()),
-    )
+    present, guided = observed.relu(), final - observed
+    towards = guided.relu()
+    against, gamma = towards - guided, beta if gamma is None else gamma
+    to_present = _sum(present, (beta * rho, towards), (gamma * (1.0 - rho), against))
+    to_absent = _sum(present - observed, (beta * (1.0 - rho), towards), (gamma * rho, against))
+    return joined(logits, Sides(logits, eps).mixed(to_present, to_absent, (final.abs() - 1.0) * alpha))
+
+
+def _sum(first: Tensor, *parts: tuple[float, Tensor]) -> Tensor:
+    for factor, part in parts:
+        first = torch.add(first, part, alpha=factor)
+    return first
 
 
 class EMPL(Loss):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from onelabel.losses.base import Loss, Reduction, prepare, require
@@ -45,19 +46,20 @@ def em_pl_asl(
         OneLabelError: shapes or types that do not fit.
 
     Example:
-        >>> import torch
         >>> labels, pseudo = torch.tensor([[[1, 0, 0]], [[0, -1, 0]]], dtype=torch.int8)
         >>> em_pl_asl(torch.zeros(1, 3), labels, pseudo)
         tensor([[ 0.1733,  0.0433, -0.0433]])
     """
     logits = prepare(logits, labels, pseudo)
     final = as_float(merge(labels, pseudo), logits)
-    gamma = gamma_pos * final.clamp(min=0.0) - gamma_neg * final.clamp(max=0.0)
-    decided = final.abs()
+    present, decided = final.relu(), final.abs()
+    gamma = gamma_pos * present + gamma_neg * (decided - present)
+    nothing = torch.zeros_like(logits)
+    doubt = Sides(logits, eps).mixed(nothing, nothing, decided - 1.0)
     return total(
         logits,
         (decided, focus(logits, -final, gamma, neg_log(logits, final, eps))),
-        (decided - 1.0, focus(logits, -1.0, gamma_unknown, Sides(logits, eps).entropy())),
+        (1.0, focus(logits, -1.0, gamma_unknown, doubt)),
     )
 
 

@@ -10,7 +10,7 @@ from onelabel.losses.gr import Four, Scheduled
 from onelabel.losses.gr_parts import gr_framework, gr_k, gr_v
 from onelabel.losses.regulariser import expected_positive_regulariser
 from onelabel.losses.sides import Sides
-from onelabel.losses.terms import as_float, merge
+from onelabel.losses.terms import as_float, complement, merge
 
 
 def gpr(
@@ -72,14 +72,14 @@ def gpr(
     logits = prepare(logits, labels, pseudo)
     observed, final = as_float(labels, logits), as_float(merge(labels, pseudo), logits)
     sides = Sides(logits, eps)
-    v, present = gr_v(sides.p, mu, sigma), observed.clamp(min=0.0)
-    decided = final.clamp(min=0.0)
-    trust = (decided - present) * (1.0 - v.clamp(1.0 - lam1, 1.0 - lam2))
+    v, present, decided = gr_v(sides.p, mu, sigma), observed.relu(), final.relu()
+    trust = (decided - present) * complement(v.clamp(1.0 - lam1, 1.0 - lam2))
+    to_present = torch.add(present, trust, alpha=rho)
+    to_absent = torch.addcmul((1.0 - rho) * trust, decided - final, v)
     entries = gr_framework(
         logits,
-        (torch.add(present, trust, alpha=rho), sides.present),
-        (torch.addcmul((1.0 - rho) * trust, decided - final, v), sides.absent),
-        unknown=1.0 - final.abs(),
+        sides.mixed(to_present, to_absent),
+        unknown=complement(final.abs()),
         k=gr_k(sides.p, w, b),
         v=v,
         present=sides.robust_present(q2),

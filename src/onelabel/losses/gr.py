@@ -9,7 +9,7 @@ from torch import Tensor
 from onelabel.losses.base import Loss, Reduction, prepare, require
 from onelabel.losses.gr_parts import GRState, gr_framework, gr_k, gr_schedule, gr_v
 from onelabel.losses.sides import Sides
-from onelabel.losses.terms import as_float
+from onelabel.losses.terms import as_float, complement
 
 Four = tuple[float, float, float, float]
 
@@ -59,12 +59,11 @@ def gr(
     """
     logits = prepare(logits, labels)
     sign, sides = as_float(labels, logits), Sides(logits, eps)
-    present = sign.clamp(min=0.0)
+    present = sign.relu()
     return gr_framework(
         logits,
-        (present, sides.present),
-        (present - sign, sides.absent),
-        unknown=1.0 - sign.abs(),
+        sides.mixed(present, present - sign),
+        unknown=complement(sign.abs()),
         k=gr_k(sides.p, w, b),
         v=gr_v(sides.p, mu, sigma),
         present=sides.robust_present(q2),

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from onelabel.losses.slopes import Term, total
+from onelabel.losses.terms import plus
 
 
 class GRState(NamedTuple):
@@ -30,7 +31,7 @@ def gr_k(probs: Tensor, w: float, b: float) -> Tensor:
         >>> gr_k(torch.tensor([0.0, 1.0]), w=2.0, b=-2.0)
         tensor([0.1192, 0.5000])
     """
-    return torch.sigmoid(w * probs + b)
+    return torch.sigmoid(plus(w * probs, b))
 
 
 def gr_v(probs: Tensor, mu: float, sigma: float) -> Tensor:
@@ -40,7 +41,7 @@ def gr_v(probs: Tensor, mu: float, sigma: float) -> Tensor:
         >>> gr_v(torch.tensor([0.5, 1.0]), mu=0.5, sigma=0.5)
         tensor([1.0000, 0.6065])
     """
-    return torch.exp((probs - mu).square() * (-0.5 / sigma**2))
+    return torch.exp(plus(probs, -mu).square() * (-0.5 / sigma**2))
 
 
 def gr_schedule(
@@ -87,7 +88,8 @@ def gr_schedule(
 
 def gr_framework(
     logits: Tensor,
-    *known: tuple[Tensor | float, Term],
+    known: Term,
+    *,
     unknown: Tensor,
     k: Tensor | float,
     v: Tensor | float,
@@ -101,7 +103,7 @@ def gr_framework(
 
     Args:
         logits: (images, classes).
-        known: L1 in parts, each a mask or weight with its term.
+        known: L1, the loss of the known entries, 0 elsewhere.
         unknown: (images, classes), 1 where the label is unknown, else 0.
         k: probability that an unknown label is present.
         v: weight of unknown entries.
@@ -114,10 +116,11 @@ def gr_framework(
     Example:
         >>> from onelabel.losses.sides import Sides
         >>> sides, known = Sides(torch.tensor([[0.0, 1.0]])), torch.tensor([[1.0, 0.0]])
-        >>> unknown, two = 1.0 - known, {"present": sides.present, "absent": sides.absent}
-        >>> gr_framework(sides.logits, (known, sides.present), unknown=unknown, k=0.5, v=0.1, **two)
+        >>> first = sides.mixed(known, torch.zeros(1, 2))
+        >>> second = {"k": 0.5, "v": 0.1, "present": sides.present, "absent": sides.absent}
+        >>> gr_framework(sides.logits, first, unknown=1.0 - known, **second)
         tensor([[0.6931, 0.0813]])
     """
     weight = unknown * v
     weight_present = weight * k
-    return total(logits, *known, (weight_present, present), (weight - weight_present, absent))
+    return total(logits, (1.0, known), (weight_present, present), (weight - weight_present, absent))

@@ -12,7 +12,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from onelabel.losses.base import prepare
-from onelabel.losses.terms import as_float
+from onelabel.losses.terms import as_float, complement
+
+FAR = 1e30  # puts the logit of a known entry below all others; finite, for 0 times infinity is not a number
 
 
 def clean_rate(epoch: int, delta: float) -> float:
@@ -76,14 +78,14 @@ def large_losses(
         tensor([[False,  True, False,  True]])
     """
     logits = prepare(logits, labels).detach()
-    unknown = labels == 0
+    known = as_float(labels, logits).abs()
     count = large_loss_count(logits.numel(), fraction)
     if count == 0:
-        return torch.zeros_like(unknown)
+        return torch.zeros_like(labels, dtype=torch.bool)
     if as_released:
-        losses = as_float(unknown, logits) * (logits - F.logsigmoid(logits))
+        losses = complement(known) * (logits - F.logsigmoid(logits))
+        threshold = large_loss_threshold(losses, count)
     else:  # the loss of "absent" rises with the logit, which is not rounded
-        losses = logits.masked_fill(~unknown, -math.inf)
-    threshold = large_loss_threshold(losses, count)
-    large = losses > threshold if strict else losses >= threshold
-    return large if as_released else large & unknown
+        losses = torch.sub(logits, known, alpha=FAR)
+        threshold = large_loss_threshold(losses, count).clamp(min=-FAR / 2)
+    return losses > threshold if strict else losses >= threshold

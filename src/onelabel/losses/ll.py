@@ -7,7 +7,7 @@ from torch import Tensor
 from onelabel.losses.base import Loss, Reduction, prepare, require
 from onelabel.losses.large_loss import clean_rate, large_losses
 from onelabel.losses.slopes import joined, total
-from onelabel.losses.terms import as_float, assumed, neg_log
+from onelabel.losses.terms import as_float, assumed, complement, neg_log
 
 
 def ll_r(
@@ -43,7 +43,7 @@ def ll_r(
     large = large_losses(logits, labels, fraction=fraction, as_released=as_released)
     logits = prepare(logits, labels)
     sign = assumed(labels, logits)
-    return total(logits, (1.0 - as_float(large, logits), neg_log(logits, sign, eps)))
+    return total(logits, (complement(as_float(large, logits)), neg_log(logits, sign, eps)))
 
 
 def ll_ct(

@@ -7,7 +7,8 @@ from typing import Literal
 from torch import Tensor
 
 from onelabel.losses.base import in_float32
-from onelabel.losses.terms import probability
+from onelabel.losses.slopes import Term, joined
+from onelabel.losses.terms import likelihood
 
 Norm = Literal["l1", "l2"]
 
@@ -38,5 +39,9 @@ def expected_positive_regulariser(
         >>> expected_positive_regulariser(torch.zeros(5, 4), expected=1.0)
         tensor(0.0625)
     """
-    gap = probability(in_float32(logits), eps).sum(dim=1).mean() - expected
-    return (gap.abs() if norm == "l1" else gap.square()) / logits.shape[1] ** 2
+    logits = in_float32(logits)
+    images, classes = logits.shape
+    p = likelihood(logits, eps)
+    gap = p.value.sum(dim=1).mean() - expected
+    value, slope = (gap.abs(), gap.sign()) if norm == "l1" else (gap.square(), 2.0 * gap)
+    return joined(logits, Term(value / classes**2, p.slope * (slope / (images * classes**2))))

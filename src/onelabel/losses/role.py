@@ -10,7 +10,7 @@ from torch import Tensor
 from onelabel.losses.base import Loss, Reduction, in_float32, prepare, require
 from onelabel.losses.regulariser import expected_positive_regulariser
 from onelabel.losses.sides import Sides
-from onelabel.losses.slopes import total
+from onelabel.losses.slopes import joined
 from onelabel.losses.terms import as_float
 
 OBSERVED = 0.995  # estimated probability of an observed positive at the start
@@ -77,13 +77,10 @@ def _half(logits: Tensor, labels: Tensor, teacher: Tensor, eps: float) -> Tensor
     """The terms that teach ``logits``: known labels, and the teacher's probabilities as targets."""
     sign = as_float(labels, logits)
     teacher = in_float32(teacher.detach())
-    present, sides = sign.clamp(min=0.0), Sides(logits, eps)
+    present = sign.relu()
     # The targets of the known labels are added to those of the teacher, so each logarithm is taken once.
-    return total(
-        logits,
-        (present + torch.sigmoid(teacher), sides.present),
-        (present - sign + torch.sigmoid(-teacher), sides.absent),
-    )
+    to_present, to_absent = present + torch.sigmoid(teacher), present - sign + torch.sigmoid(-teacher)
+    return joined(logits, Sides(logits, eps).mixed(to_present, to_absent))
 
 
 def role_initial_logits(labels: Tensor, uniform: Tensor) -> Tensor:

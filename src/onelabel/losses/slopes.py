@@ -14,7 +14,7 @@ from torch import Tensor
 
 
 class Term(NamedTuple):
-    """A function of the logits, entry by entry: its value, and its derivative in the logit."""
+    """A function of the logits: its value, of each entry or one for all, and its derivative in each logit."""
 
     value: Tensor
     slope: Tensor
@@ -49,6 +49,10 @@ def joined(logits: Tensor, term: Term) -> Tensor:
     return found
 
 
+def _first(coefficient: Tensor | float, quantity: Tensor) -> Tensor:
+    return quantity if isinstance(coefficient, float) and coefficient == 1.0 else coefficient * quantity
+
+
 def _add(so_far: Tensor, coefficient: Tensor | float, quantity: Tensor) -> Tensor:
     if isinstance(coefficient, Tensor):
         return torch.addcmul(so_far, coefficient, quantity)
@@ -66,7 +70,7 @@ def total(logits: Tensor, *parts: tuple[Tensor | float, Term]) -> Tensor:
         tensor([[6., 3.]])
     """
     coefficient, (value, slope) = parts[0]
-    value, slope = coefficient * value, coefficient * slope
+    value, slope = _first(coefficient, value), _first(coefficient, slope)
     for coefficient, term in parts[1:]:
         value = _add(value, coefficient, term.value)
         slope = _add(slope, coefficient, term.slope)

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from onelabel.losses.base import Loss, Reduction, prepare, require
 from onelabel.losses.slopes import total
-from onelabel.losses.terms import as_float, neg_log
+from onelabel.losses.terms import as_float, complement, neg_log
 
 
 def wan(logits: Tensor, labels: Tensor, *, gamma: float | None = None, eps: float = 0.0) -> Tensor:
@@ -36,7 +36,7 @@ def wan(logits: Tensor, labels: Tensor, *, gamma: float | None = None, eps: floa
     """
     logits = prepare(logits, labels)
     sign = as_float(labels, logits)
-    unknown = 1.0 - sign.abs()
+    unknown = complement(sign.abs())
     weight = 1.0 / max(logits.shape[1] - 1, 1) if gamma is None else gamma
     return total(logits, (1.0 - (1.0 - weight) * unknown, neg_log(logits, sign - unknown, eps)))
 
