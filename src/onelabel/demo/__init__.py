@@ -1,1 +1,1 @@
-"""The embedded example: toy scenes with full labels, a tiny vision-language model, and a contact sheet."""
+"""The embedded example: toy scenes with full labels, a tiny vision-language model, and what they show."""

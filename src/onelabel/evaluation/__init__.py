@@ -17,6 +17,7 @@ from onelabel.evaluation.selection import (
     selection_score,
     selection_sentence,
 )
+from onelabel.evaluation.thresholds import best_f1_threshold
 from onelabel.evaluation.top_k import TopK, top_k
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "Support",
     "TopK",
     "average_precision",
+    "best_f1_threshold",
     "evaluate",
     "f1_at",
     "mean_average_precision",

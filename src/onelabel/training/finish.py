@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+import torch
+
 from onelabel.evaluation.evaluate import evaluate
 from onelabel.evaluation.selection import selection_sentence
+from onelabel.evaluation.thresholds import best_f1_threshold
 from onelabel.labels.table import LabelTable
 from onelabel.models.backbones import Backbone
 from onelabel.models.bundle import Bundle, Thresholds
 from onelabel.models.bundle_write import write_bundle
 from onelabel.training.common import Trained
+from onelabel.training.parts import Parts
 from onelabel.training.recipe import Recipe
 from onelabel.training.run_folder import RunFolder
 
@@ -43,7 +49,7 @@ def finish_run(
         parts.train.classes,
         trained.head,
         backbone,
-        Thresholds.not_calibrated(parts.train.num_classes),
+        _thresholds(parts, trained),
         method=recipe.described,
         fingerprints=fingerprints,
         facts={"train": _facts(parts.train), "val": parts.val and _facts(parts.val), **summary},
@@ -58,6 +64,20 @@ def finish_run(
         lines += ["", "validation images:", found.table(classes=5)]
     run.finish(metrics)
     return "\n".join([*lines, "", f"run: {run.path}   model: {run.bundle}"])
+
+
+def _thresholds(parts: Parts, trained: Trained) -> Thresholds:
+    """Return the threshold that suits the validation images, where their labels can tell.
+
+    What is unknown in training keeps probabilities that mean little: with EM they stay near 0.5.
+    """
+    if parts.val is None or trained.val_logits is None:
+        return Thresholds.not_calibrated(parts.train.num_classes)
+    cut = best_f1_threshold(torch.sigmoid(torch.from_numpy(trained.val_logits)), parts.val.dense())
+    if math.isnan(cut):
+        return Thresholds.not_calibrated(parts.train.num_classes)
+    source = f"best pooled F1 on {len(parts.val)} validation images, one for all classes"
+    return Thresholds(np.full(parts.train.num_classes, cut), source)
 
 
 def _facts(table: LabelTable) -> dict[str, int]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from onelabel.methods.base import Batch
+from onelabel.methods.base import Batch, Method
 from onelabel.models.heads import LinearHead, initialise
 from onelabel.sources.base import Source
 from onelabel.training.common import Log, Trained, no_log, observed_prior, require_finite
@@ -18,6 +18,7 @@ from onelabel.training.features import Bits, FeatureRows
 from onelabel.training.order import epoch_order
 from onelabel.training.recipe import Recipe
 from onelabel.training.settings import Settings
+from onelabel.training.threads import threads_for
 from onelabel.vlm.mirror import mirror_bits
 
 
@@ -39,23 +40,31 @@ def train_head(train: FeatureRows, val: FeatureRows | None, recipe: Recipe, log:
     initialise(head, settings.head_init, observed_prior(train.table))
     optimizer = torch.optim.Adam(head.parameters(), lr=settings.lr, weight_decay=settings.weight_decay)
     keeper = recipe.keeper()
-    for epoch in range(1, settings.epochs + 1):
-        began = time.perf_counter()
-        method.start_epoch(epoch)
-        loss = 0.0
-        for batch in _batches(epoch, head, train, settings, recipe.source):
-            value = method.loss(batch)
-            optimizer.zero_grad(set_to_none=True)
-            torch.autograd.backward(value)
-            optimizer.step()
-            loss += float(value.detach()) * len(batch.index) / len(train.table)
-        require_finite(loss, epoch)
-        method.end_epoch(_Scores(head, train, _mirrored(train, settings, epoch)))
-        logits = None if val is None else score(head, val)
-        chosen = keeper.offer(epoch, head.state_dict(), logits)
-        log({"epoch": epoch, "loss": loss, "selection": chosen, "seconds": time.perf_counter() - began})
+    with threads_for(settings.batch_size * train.features.dim * train.table.num_classes):
+        for epoch in range(1, settings.epochs + 1):
+            began = time.perf_counter()
+            method.start_epoch(epoch)
+            loss = _epoch(method, optimizer, _batches(epoch, head, train, settings, recipe.source))
+            loss /= len(train.table)
+            require_finite(loss, epoch)
+            method.end_epoch(_Scores(head, train, _mirrored(train, settings, epoch)))
+            logits = None if val is None else score(head, val)
+            chosen = keeper.offer(epoch, head.state_dict(), logits)
+            log({"epoch": epoch, "loss": loss, "selection": chosen, "seconds": time.perf_counter() - began})
     head.load_state_dict(keeper.state)
     return Trained(head, keeper.epoch, keeper.score, keeper.logits)
+
+
+def _epoch(method: Method, optimizer: torch.optim.Optimizer, batches: Iterable[Batch]) -> float:
+    """Take a step with each batch; return the sum of the losses, each as often as its batch has images."""
+    total = 0.0
+    for batch in batches:
+        value = method.loss(batch)
+        optimizer.zero_grad(set_to_none=True)
+        torch.autograd.backward(value)
+        optimizer.step()
+        total += float(value.detach()) * len(batch.index)
+    return total
 
 
 def _batches(

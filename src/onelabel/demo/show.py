@@ -1,0 +1,128 @@
+"""The embedded example as it is shown: every step with its time, the table, the picture, what to try next."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from onelabel.demo.outcome import gap_closed, render
+from onelabel.demo.plan import Plan
+from onelabel.demo.prepare import Scenes, draw, embed, zero_shot
+from onelabel.demo.run import RUNS, Result, choose, train
+from onelabel.demo.sheet import contact_sheet
+from onelabel.images.decode import decode
+from onelabel.io.atomic import atomic_write, check_output
+from onelabel.io.errors import OneLabelError
+from onelabel.io.manifest import read_manifest, write_manifest
+from onelabel.models.bundle_read import load_bundle
+
+MANIFEST, KIND, VERSION = "demo.json", "onelabel-demo", 1
+TABLE, SHEET = "table.txt", "contact-sheet.png"
+_SHOWN = 24
+_PICTURED = "vlpl"
+
+
+def show(out: str, plan: Plan, *, overwrite: bool = False) -> dict[str, Result]:
+    """Run the example and print what happens.
+
+    Args:
+        out: folder to make.
+        plan: its size.
+        overwrite: replace the folder if an earlier example made it.
+
+    Returns:
+        What each method reached.
+
+    Raises:
+        OneLabelError: the folder exists, or cannot be written.
+    """
+    folder = _fresh(out, overwrite)
+    counts = plan.counts
+    with _step(
+        f"1/5  drawing {sum(counts.values()):,} scenes, and hiding all labels but one of each for training"
+    ):
+        scenes = draw(folder, plan)
+    with _step("2/5  embedding them with the tiny vision-language model"):
+        store = embed(scenes)
+    with _step("3/5  choosing each method's settings on the validation scenes"):
+        chosen = choose(scenes, plan)
+    with _step(f"4/5  training {plan.seeds} runs of each method"):
+        results = train(scenes, plan, chosen)
+    alone = zero_shot(store, scenes.full.part("test"))
+    with _step("5/5  drawing the contact sheet"):
+        _picture(scenes)
+    table = render(results, alone)
+    _write(folder, table, results, alone)
+    print(f"\n{table}\n\n{_next_steps(scenes)}")
+    return results
+
+
+@contextmanager
+def _step(what: str) -> Iterator[None]:
+    began = time.perf_counter()
+    print(f"{what} ...", flush=True)
+    yield
+    print(f"     {time.perf_counter() - began:.0f} s", flush=True)
+
+
+def _fresh(out: str, overwrite: bool) -> Path:
+    """Make the folder, marked as ours before anything else is in it."""
+    folder = check_output(out, overwrite=overwrite)
+    if folder.exists():
+        try:
+            read_manifest(folder / MANIFEST, KIND, VERSION)
+        except OneLabelError:
+            raise OneLabelError(
+                f"{folder} holds no demo and will not be removed; give another --out"
+            ) from None
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True)
+    write_manifest(folder / MANIFEST, KIND, VERSION, {"finished": False})
+    return folder
+
+
+def _picture(scenes: Scenes) -> None:
+    """Draw the first test scenes, whatever they are, with the decisions of one model."""
+    test = scenes.full.part("test").take(np.arange(_SHOWN))
+    bundle = load_bundle(scenes.folder / RUNS / f"{_PICTURED}-0")
+    paths = [Path(scenes.images) / name for name in test.ids]
+    decided = np.array([bundle.decide(probs) for _, probs in bundle.predict(paths)])
+    contact_sheet(
+        [decode(path) for path in paths],
+        _present(test.class_ids, test.dense()),
+        _present(bundle.class_ids, decided),
+        scenes.folder / SHEET,
+        title="Test scenes, and what VLPL made of one label per training scene",
+    )
+
+
+def _present(names: Sequence[str], labels: NDArray[np.int8]) -> list[list[str]]:
+    return [[name for name, value in zip(names, row, strict=True) if value == 1] for row in labels]
+
+
+def _write(folder: Path, table: str, results: Mapping[str, Result], alone: float) -> None:
+    with atomic_write(folder / TABLE) as stream:
+        stream.write(f"{table}\n")
+    shares = gap_closed(results)
+    found = {
+        key: {"setting": str(result.setting), "test_map": result.maps.tolist(), "gap_closed": shares[key]}
+        for key, result in results.items()
+    }
+    write_manifest(folder / MANIFEST, KIND, VERSION, {"finished": True, "zero_shot": alone, "methods": found})
+
+
+def _next_steps(scenes: Scenes) -> str:
+    folder = scenes.folder.as_posix()
+    return f"""look at   {folder}/{SHEET}
+          {folder}/{TABLE}, {folder}/{RUNS}/
+try       onelabel predict {folder}/{RUNS}/vlpl-0 {folder}/scenes/images/test --out tags.csv
+          onelabel check {folder}/single-0.csv --images {folder}/scenes/images
+          onelabel train {folder}/single-0.csv --features {folder}/store --method an-ls --lr 0.03 --out run
+          onelabel evaluate run {folder}/scenes/labels.csv --features {folder}/store
+your own  onelabel check LABELS --images PHOTOS, and go on as the README says"""
