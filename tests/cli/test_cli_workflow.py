@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 import shutil
 from pathlib import Path
@@ -205,9 +206,12 @@ def test_separate_validation_labels_are_read_in_their_own_way(workshop: Workshop
     arguments = ["train", str(tmp_path / "train.csv"), *options, "--val", str(tmp_path / "val.csv")]
     out = ["--select", "full", "--out", str(tmp_path / "run")]
     assert main([*arguments, *out]) == 2, "nothing is known to be absent"
-    assert main([*arguments, "--val-exhaustive", *out]) == 0
+    (tmp_path / "classes.txt").write_text("\n".join(reversed(full.class_ids)), encoding="utf-8")
+    classes = ["--classes", str(tmp_path / "classes.txt")]
+    assert main([*arguments, "--val-exhaustive", *classes, *out]) == 0
     with np.load(tmp_path / "run" / "predictions.npz") as kept:
         assert kept["ids"].tolist() == list(val.ids)
+        assert kept["classes"].tolist() == [*reversed(full.class_ids)]
     assert config(tmp_path / "run")["val_exhaustive"] is True
 
 
@@ -297,9 +301,9 @@ def test_predictions_need_only_the_bundle(good_run: Path, workshop: Workshop, tm
         table = list(csv.DictReader(stream))
     lines = [json.loads(line) for line in (tmp_path / "tags.jsonl").read_text(encoding="utf-8").splitlines()]
     assert len(table) == len(lines) == IMAGES * len(COLOURS), "a photo that is named twice stands once"
-    for row in table:
-        assert row["class"] in COLOURS
-        assert (float(row["probability"]) >= 0.5) == (row["decision"] == "1")
+    thresholds = load_bundle(bundle).thresholds.values
+    for row, cut in zip(table, itertools.cycle(thresholds), strict=False):
+        assert (np.float32(row["probability"]) >= cut) == (row["decision"] == "1")
     as_table = {(row["image"], row["class"]): float(row["probability"]) for row in table}
     assert as_table == {(line["image"], line["class"]): line["probability"] for line in lines}
 

@@ -79,7 +79,7 @@ def test_class_folders_without_photos(tmp_path: Path) -> None:
 
 
 def test_folder_that_is_no_known_class(tmp_path: Path) -> None:
-    with pytest.raises(OneLabelError, match=r"class 'catt' is not in --classes \(did you mean 'cat'\?\)"):
+    with pytest.raises(OneLabelError, match=r"class 'catt' is not a known class \(did you mean 'cat'\?\)"):
         load_labels(photos(tmp_path, catt__a_jpg="1"), ReadOptions(class_ids=("cat",)))
 
 

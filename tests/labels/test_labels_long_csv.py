@@ -121,7 +121,7 @@ def test_list_in_a_label_column_is_asked_about(tmp_path: Path) -> None:
 
 def test_unknown_class_gives_line_and_nearest(tmp_path: Path) -> None:
     message = refused(tmp_path, "image,label\na.jpg,cat\nb.jpg,catt\n", class_ids=("cat", "dog"))
-    assert "line 3, column 'label': class 'catt' is not in --classes (did you mean 'cat'?)" in message
+    assert "line 3, column 'label': class 'catt' is not a known class (did you mean 'cat'?)" in message
 
 
 def test_columns_by_name(tmp_path: Path) -> None:

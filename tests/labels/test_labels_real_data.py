@@ -45,7 +45,7 @@ def test_coco_json_and_csv_agree(coco: Path) -> None:
 def test_coco_csv_against_the_names_of_the_json(coco: Path) -> None:
     names = load_labels(coco / "instances.json").table.class_ids
     with pytest.raises(
-        Exception, match=r"labels.csv, line \d+, column 'labels': class '\w+' is not in --classes"
+        Exception, match=r"labels.csv, line \d+, column 'labels': class '\w+' is not a known class"
     ):
         load_labels(coco / "labels.csv", ReadOptions(class_ids=names))
 

@@ -162,7 +162,7 @@ def test_given_classes_fix_the_order(tmp_path: Path) -> None:
 
 def test_unknown_class_gives_the_nearest_name(tmp_path: Path) -> None:
     message = refused(tmp_path, "image,cat,dgo\na.jpg,1,\n", class_ids=("cat", "dog"))
-    assert "line 1, column 'dgo': class 'dgo' is not in --classes (did you mean 'dog'?)" in message
+    assert "line 1, column 'dgo': class 'dgo' is not a known class (did you mean 'dog'?)" in message
 
 
 @pytest.mark.parametrize(

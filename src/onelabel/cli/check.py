@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from onelabel.cli.guards import check_file, check_limits
+from onelabel.cli.guards import check_json, check_limits
 from onelabel.cli.reading import read_labels
 
 EXAMPLES = """
@@ -43,8 +43,7 @@ def check(
     from onelabel.labels.check import render, run_checks
 
     check_limits(max_pixels=max_pixels, workers=workers)
-    if json is not None:
-        check_file(json, labels, images, overwrite=overwrite)
+    check_json(json, labels, images, reading.get("classes"), overwrite=overwrite)
     table = read_labels(labels, images=images, **reading)
     report = run_checks(table, images, max_pixels=max_pixels, workers=workers)
     print(render(report))

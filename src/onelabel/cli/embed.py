@@ -48,7 +48,7 @@ def embed(
         overwrite: replace the store if it exists.
     """
     check_limits(batch_size=batch_size, workers=workers, max_pixels=max_pixels)
-    check_result(out, labels, images, overwrite=overwrite)
+    check_result(out, labels, images, reading.get("classes"), overwrite=overwrite)
     if (vlm is None) == (backbone is None):
         raise OneLabelError("give either --vlm SPEC or --backbone NAME")
     from onelabel.training.embedding import embed_photos

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from onelabel.cli.guards import check_device, check_file, check_limits
+from onelabel.cli.guards import check_device, check_json, check_limits
 from onelabel.cli.reading import read_labels
 from onelabel.io.errors import OneLabelError
 
@@ -52,10 +52,11 @@ def evaluate(
     import json as json_module
 
     check_limits(show=show, batch_size=batch_size, workers=workers, max_pixels=max_pixels)
-    if json is not None:
-        check_file(json, labels, run, images, features, overwrite=overwrite)
+    check_json(json, labels, run, images, features, overwrite=overwrite)
     if (images is None) == (features is None):
         raise OneLabelError("give either --images DIR or --features STORE")
+    if reading.get("classes") is not None:
+        raise OneLabelError("the model knows its classes: leave --classes out")
     from onelabel.io.atomic import atomic_write
     from onelabel.models.bundle_read import load_bundle
     from onelabel.training.judge import choose_split, judge, score_features, score_photos

@@ -71,6 +71,30 @@ def check_file(path: str | Path, *inputs: str | None, overwrite: bool) -> None:
     check_result(path, *inputs, overwrite=overwrite)
 
 
+def check_json(path: str | Path | None, *inputs: str | None, overwrite: bool) -> None:
+    """Check the same for a result of ``--json``, which may lie in a run folder beside our own files.
+
+    Args:
+        path: file to be written, or None for none.
+        inputs: what the command reads.
+        overwrite: allow it to exist.
+
+    Raises:
+        OneLabelError: as :func:`check_file`, or the name does not end in .json, or the file is a part of a run,
+            model or store.
+    """
+    if path is None:
+        return
+    if not str(path).endswith(".json"):
+        raise OneLabelError(f"a JSON file is written: the name of {path} must end in .json")
+    check_file(path, *inputs, overwrite=overwrite)
+    if Path(path).is_file():
+        with Path(path).open("rb") as stream:
+            # What io.manifest writes begins with kind and version.
+            if b'"format_version"' in stream.read(200):
+                raise OneLabelError(f"{path} is part of a run, model or store; give another name")
+
+
 def check_device(device: str) -> None:
     """Check that networks can run on a device.
 

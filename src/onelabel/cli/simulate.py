@@ -48,7 +48,7 @@ def simulate(
     from onelabel.labels.simulate import simulate_single_positives
 
     check_limits(seed=seed, val_fraction=val_fraction, split_seed=split_seed)
-    check_file(out, labels, overwrite=overwrite)
+    check_file(out, labels, reading.get("classes"), overwrite=overwrite)
     if not out.endswith(".csv"):
         raise OneLabelError(f"a CSV file is written: the name of {out} must end in .csv")
     table = read_labels(labels, **reading)

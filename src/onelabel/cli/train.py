@@ -10,11 +10,13 @@ from onelabel.cli.choices import METHOD, SOURCE
 from onelabel.cli.guards import check_limits, check_result
 from onelabel.cli.reading import read_labels
 from onelabel.io.errors import OneLabelError
+from onelabel.sources.registry import spelled_out
 
 CHOICES = (METHOD, SOURCE)
 EXAMPLES = """
 onelabel train labels.csv --features features --method em --out run
 onelabel train labels.csv --features features --vlm-store clip --method vlpl --out run
+onelabel train labels.csv --features features --source tags.npz --method gpr --out run
 onelabel train labels.csv --images photos --backbone resnet50.tv_in1k --epochs 10 --lr 1e-5 --out run
 onelabel train labels.csv --features features --method em --method.alpha 0.2 --seed 1 --out run
 onelabel train --config run/config.yaml --out again
@@ -68,7 +70,7 @@ def train(
         vlm_store: store made by onelabel embed --vlm, for pseudo-labels.
         template: prompt of a class for pseudo-labels, with {} for its name.
         method: name and parameters of the method.
-        source: name and parameters of the pseudo-label source.
+        source: name and parameters of the pseudo-label source, or an .npz file of pseudo-labels.
         expected_positives: expected number of labels per image, for methods that use it.
         val: labels of separate validation images; without it and without a split column, a part is drawn.
         val_exhaustive: in --val, what is not marked is absent; by default as --exhaustive says.
@@ -97,7 +99,9 @@ def train(
         batch_size=batch_size, expected_positives=expected_positives, max_pixels=max_pixels, seed=seed,
         split_seed=split_seed, val_fraction=val_fraction, workers=workers,
     )  # fmt: skip
-    check_result(out, labels, features, images, vlm_store, val, overwrite=overwrite)
+    tags = None if source is None else spelled_out(source).get("path")
+    inputs = (labels, features, images, vlm_store, val, tags, reading.get("classes"))
+    check_result(out, *inputs, overwrite=overwrite)
     from onelabel.cli.train_steps import read_val, resolve, start
     from onelabel.training.run_folder import require_free
 

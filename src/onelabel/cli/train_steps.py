@@ -47,7 +47,9 @@ def read_val(config: Config, class_ids: tuple[str, ...], reading: Config) -> Lab
     if config["val"] is None:
         return None
     exhaustive = config["val_exhaustive"]
-    options = dict(reading) if exhaustive is None else {**reading, "exhaustive": exhaustive}
+    options = {key: value for key, value in reading.items() if key != "classes"}  # class_ids are these
+    if exhaustive is not None:
+        options["exhaustive"] = exhaustive
     print("\nvalidation labels:")
     return read_labels(config["val"], images=config["images"], class_ids=class_ids, **options)
 

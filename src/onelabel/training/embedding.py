@@ -5,10 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from onelabel.images.folder import resolve
-from onelabel.io.errors import OneLabelError
 from onelabel.labels.table import LabelTable
 from onelabel.models.backbones import Backbone, load_backbone
+from onelabel.training.find_photos import find_photos
 from onelabel.vlm.encoder import load_encoder
 from onelabel.vlm.store import EmbeddingStore, write_store
 
@@ -66,17 +65,13 @@ def embed_photos(
     Raises:
         OneLabelError: photos are missing, the encoder cannot be loaded, or the store cannot be written.
     """
-    found = resolve(table.ids, root)
-    for note in found.notes:
-        print(f"note: {note}")
-    if len(found.missing):
-        raise OneLabelError(f"{len(found.missing)} photos are missing: onelabel check lists them")
+    paths = find_photos(table, root)
     encoder = TimmEncoder(load_backbone(spec), device) if kind == "timm" else load_encoder(spec, device)
     return write_store(
         out,
         root=root,
         ids=table.ids,
-        paths=found.paths,
+        paths=paths,
         encoder=encoder.encode_images,
         preprocess=encoder.preprocess,
         dim=encoder.dim,

@@ -9,13 +9,13 @@ import torch
 from numpy.typing import NDArray
 
 from onelabel.evaluation.evaluate import Evaluation, evaluate
-from onelabel.images.folder import resolve
 from onelabel.io.errors import OneLabelError
 from onelabel.io.progress import progress
 from onelabel.labels.table import LabelTable
 from onelabel.models.bundle import Bundle
 from onelabel.models.photos import read_photos
 from onelabel.training.features import FeatureRows
+from onelabel.training.find_photos import find_photos
 from onelabel.training.parts import split_names
 from onelabel.vlm.features import open_features
 from onelabel.vlm.store import EmbeddingStore
@@ -68,7 +68,8 @@ def score_photos(
         OneLabelError: photos are missing, or the model has no network that reads photos.
         ImageError: a photo cannot be read.
     """
-    paths = photo_paths(table, root)
+    found = find_photos(table, root)
+    paths = [Path(root) / found.text(row) for row in range(len(table))]
     if bundle.backbone is None:
         raise OneLabelError(
             "this model was trained on features from a file: give --features, it reads no photos"
@@ -84,24 +85,6 @@ def score_photos(
             logits[rows] = bundle.score(pixels).numpy()
             advance(len(rows))
     return logits
-
-
-def photo_paths(table: LabelTable, root: str) -> list[Path]:
-    """Return the file of each image of a table.
-
-    Raises:
-        OneLabelError: some are missing; names a few.
-    """
-    found = resolve(table.ids, root)
-    for note in found.notes:
-        print(f"note: {note}")
-    if len(found.missing):
-        names = ", ".join(table.ids.text(int(row)) for row in found.missing[:3])
-        raise OneLabelError(
-            f"{len(found.missing)} of {len(table)} photos are missing in {root} (such as {names}): "
-            "run onelabel check for the list"
-        )
-    return [Path(root) / found.paths.text(row) for row in range(len(table))]
 
 
 def judge(bundle: Bundle, table: LabelTable, logits: Logits) -> Evaluation:

@@ -12,11 +12,11 @@ from torch.utils.data import DataLoader, Sampler
 
 from onelabel.images.dataset import ImageRows
 from onelabel.images.decode import read_header
-from onelabel.images.folder import resolve
 from onelabel.images.transforms import Preprocess
 from onelabel.io.errors import ImageError, OneLabelError
 from onelabel.io.progress import progress
 from onelabel.labels.table import LabelTable
+from onelabel.training.find_photos import find_photos
 from onelabel.training.order import epoch_order
 
 PhotoBatches = Iterable[tuple[Tensor, Tensor]]
@@ -37,16 +37,7 @@ def photo_rows(table: LabelTable, root: str, preprocess: Preprocess, max_pixels:
     Raises:
         OneLabelError: photos are missing; names a few.
     """
-    found = resolve(table.ids, root)
-    for note in found.notes:
-        print(f"note: {note}")
-    if len(found.missing):
-        names = ", ".join(table.ids.text(int(row)) for row in found.missing[:3])
-        raise OneLabelError(
-            f"{len(found.missing)} of {len(table)} photos are missing in {root} (such as {names}): "
-            "run onelabel check for the list"
-        )
-    return ImageRows(root, found.paths, preprocess, max_pixels)
+    return ImageRows(root, find_photos(table, root), preprocess, max_pixels)
 
 
 def require_readable(*parts: ImageRows) -> None:

@@ -61,6 +61,7 @@ class ClassList:
             raise OneLabelError("give either a class file or class_ids, not both")
         given = options.class_ids if options.classes_file is None else read_classes(options.classes_file)
         check_class_ids(given or ())
+        self.given = "a known class" if options.classes_file is None else "in --classes"
         self.closed = given is not None
         self.keep_order = keep_order or self.closed
         self.numbers = {name: number for number, name in enumerate(given or ())}
@@ -77,7 +78,8 @@ class ClassList:
             raise LabelFileError(path, problem, line=line, column=column)
         if self.closed and name not in self.numbers:
             known = nearest(name, self.numbers) or f" ({', '.join([*self.numbers][:5])}, ...)"
-            raise LabelFileError(path, f"class {name!r} is not in --classes{known}", line=line, column=column)
+            problem = f"class {name!r} is not {self.given}{known}"
+            raise LabelFileError(path, problem, line=line, column=column)
         return self.numbers.setdefault(name, len(self.numbers))
 
     def finish(self, path: Path) -> tuple[Sequence[str], NDArray[np.int64]]:
