@@ -46,7 +46,13 @@ def complete(choice: Choice, given: Mapping[str, Any]) -> dict[str, Any]:
     Example:
         >>> complete(METHOD, {"name": "em"})
         {'name': 'em', 'alpha': 0.1, 'eps': 0.0, 'reduction': 'mean'}
+        >>> complete(SOURCE, {"name": "tags.npz", "path": ""})
+        {'name': 'file', 'path': 'tags.npz'}
     """
+    if choice is SOURCE:
+        from onelabel.sources.registry import spelled_out
+
+        given = spelled_out(given)
     parameters = signature(choice.resolve(str(given["name"]))).parameters.values()
     usual = {p.name: p.default for p in parameters if p.name not in choice.skip and p.default is not p.empty}
     return {"name": given["name"], **usual, **given}

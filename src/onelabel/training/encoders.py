@@ -11,6 +11,7 @@ from onelabel.labels.table import ClassInfo
 from onelabel.models.backbones import Backbone, load_backbone, open_clip_backbone
 from onelabel.sources.base import Source
 from onelabel.sources.registry import load as load_source
+from onelabel.sources.registry import reads_store
 from onelabel.vlm.encoder import load_encoder
 from onelabel.vlm.features import FeatureStore
 from onelabel.vlm.prompts import text_features
@@ -51,27 +52,46 @@ def _encoder_of(store: EmbeddingStore) -> tuple[str, str]:
 
 
 def open_source(
-    source: Mapping[str, Any], store: str, classes: tuple[ClassInfo, ...], templates: tuple[str, ...]
+    source: Mapping[str, Any],
+    store: str | None,
+    classes: tuple[ClassInfo, ...],
+    templates: tuple[str, ...],
 ) -> Source:
-    """Open a pseudo-label source on a store of embeddings of a vision-language model.
+    """Open a pseudo-label source, on a store of embeddings of a vision-language model where it reads one.
 
     Args:
         source: its ``name`` and parameters.
-        store: folder made by ``onelabel embed --vlm``.
+        store: folder made by ``onelabel embed --vlm``, or None.
         classes: the classes, for the prompts.
         templates: prompts with ``{}`` for the name.
 
     Raises:
-        OneLabelError: the store was not made by a vision-language model, or the model has changed since.
+        OneLabelError: the source needs a store and there is none, or the reverse; the store was not made by a
+            vision-language model, or the model has changed since.
     """
+    name = str(source["name"])
+    kind = load_source(name)
+    parameters = {key: value for key, value in source.items() if key != "name"}
+    check_parameters(f"source {name!r}", kind, parameters)
+    if not reads_store(kind):
+        if store is not None:
+            raise OneLabelError(f"source {name!r} reads no embeddings: leave --vlm-store out")
+        return _built(kind, parameters)
+    if store is None:
+        raise OneLabelError(
+            f"source {name!r} reads embeddings: give --vlm-store STORE, made by onelabel embed --vlm"
+        )
     embeddings = EmbeddingStore.open(store)
     made_by, spec = _encoder_of(embeddings)
     if made_by != "open_clip":
         raise OneLabelError(f"{store} was made by a backbone, which knows no words: embed with --vlm instead")
     encoder = load_encoder(spec)
     embeddings.require(encoder.image_fingerprint)
-    kind = load_source(source["name"])
-    parameters = {key: value for key, value in source.items() if key != "name"}
-    check_parameters(f"source {source['name']!r}", kind, parameters)
-    built: Source = kind(embeddings, text_features(encoder, classes, templates), **parameters)
-    return built
+    return _built(
+        kind, {"store": embeddings, "texts": text_features(encoder, classes, templates), **parameters}
+    )
+
+
+def _built(kind: type, parameters: Mapping[str, Any]) -> Source:
+    source: Source = kind(**parameters)
+    return source

@@ -10,6 +10,7 @@ from onelabel.io.errors import OneLabelError
 from onelabel.methods.base import Context, Method
 from onelabel.methods.registry import create, info
 from onelabel.sources.base import Source
+from onelabel.sources.registry import spelled_out
 from onelabel.training.encoders import open_source
 from onelabel.training.keeper import Keeper
 from onelabel.training.parts import Parts
@@ -74,8 +75,9 @@ def make_recipe(
         parts: training and validation images.
         method: ``name`` and parameters.
         settings: epochs, learning rate, selection.
-        source: ``name`` and parameters; by default the one that the method brings along.
-        vlm_store: store of the vision-language model.
+        source: ``name`` and parameters; by default the one that the method brings along. The name of a file
+            of pseudo-labels stands for the source ``file`` with that path.
+        vlm_store: store of the vision-language model, for sources that read one.
         template: prompt with ``{}`` for the name of a class.
         expected_positives: expected number of labels per image.
 
@@ -88,14 +90,15 @@ def make_recipe(
         if source is not None or vlm_store is not None:
             raise OneLabelError(f"method {name!r} uses no pseudo-labels: leave --source and --vlm-store out")
         return Recipe(parts, built, settings, None, expected_positives, dict(method))
-    chosen = source or preset_source(name)
-    if chosen is None or vlm_store is None:
+    chosen = preset_source(name) if source is None else spelled_out(source)
+    if chosen is None:
         raise OneLabelError(
-            f"method {name!r} trains on pseudo-labels: give --source vlpl and --vlm-store STORE, made by "
-            "onelabel embed --vlm"
+            f"method {name!r} trains on pseudo-labels: give --source FILE.npz, or --source vlpl and "
+            "--vlm-store STORE, made by onelabel embed --vlm"
         )
     opened = open_source(chosen, vlm_store, parts.train.classes, (template,))
-    described = {**method, "source": dict(chosen), "template": template}
+    prompted = {} if vlm_store is None else {"template": template}
+    described = {**method, "source": chosen, **prompted}
     return Recipe(parts, built, settings, opened, expected_positives, described)
 
 
