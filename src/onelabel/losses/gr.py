@@ -79,11 +79,11 @@ class Scheduled(Loss):
     Args:
         beta: w at first and at last, b at first and at last.
         alpha: μ and σ at first, μ and σ at last.
-        q2: see :func:`gr`.
-        q3: see :func:`gr`.
+        q2: exponent of the "present" half, positive; near 0 it is -log p, 1 is 1 - p.
+        q3: exponent of the "absent" half, positive.
         linear_epochs: epochs at the beginning in which only the head trains and nothing moves.
         eps: constant inside the logarithms.
-        reduction: see :class:`~onelabel.losses.base.Loss`.
+        reduction: ``"mean"``, ``"sum"`` or ``"none"``.
     """
 
     def __init__(

@@ -89,6 +89,15 @@ class LLR(Loss):
     """Module of :func:`ll_r`; ``fraction`` follows :func:`clean_rate` through :meth:`start_epoch`.
 
     Until the first call it is as in epoch 1, plain assume negative.
+
+    Args:
+        delta: Δ, per cent of all entries of a batch that are given up in addition in each epoch. The authors
+            name, in issue 4 of their repository, 0.2 on VOC and 0.4 elsewhere for LL-R; 0.2 on VOC, COCO and
+            NUS-WIDE and 0.4 on CUB for LL-Ct.
+        as_released: as in :func:`~onelabel.losses.large_loss.large_losses`: where K is larger than the number
+            of unknown entries, known ones are altered too.
+        eps: constant inside the logarithms.
+        reduction: ``"mean"``, ``"sum"`` or ``"none"``.
     """
 
     def __init__(
@@ -120,7 +129,14 @@ class LLCt(LLR):
 
 class LLCp(LLR):
     """Module of :func:`ll_cp`, ``fraction = delta / 100`` from epoch 2 on; :meth:`flips` are for the caller
-    to keep."""
+    to keep.
+
+    Args:
+        delta: Δ, per cent of all entries of a batch that are corrected; 0.1 on VOC, 0.2 elsewhere.
+        as_released: what becomes permanent is strictly above the K-th largest loss; and as for :class:`LLR`.
+        eps: constant inside the logarithms.
+        reduction: ``"mean"``, ``"sum"`` or ``"none"``.
+    """
 
     def __init__(
         self,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from onelabel.losses.base import Loss
 
 HERE = "onelabel.losses"
-PSEUDO = ("pseudo",)
+PSEUDO, ESTIMATOR = ("pseudo",), ("estimator_logits",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,7 @@ CATALOGUE = (
     LossInfo("ll-r", LARGE, "unknown is absent, largest losses rejected", papers.LARGE_LOSS, "ll:LLR"),
     LossInfo("ll-ct", LARGE, "unknown is absent, largest losses flipped", papers.LARGE_LOSS, "ll:LLCt"),
     LossInfo("ll-cp", LARGE, "as ll-ct, flipped for good", papers.LARGE_LOSS, "ll:LLCp"),
-    LossInfo("role", ESTIMATED, "labels estimated along", papers.COLE, "role:ROLE", ("estimator_logits",)),
+    LossInfo("role", ESTIMATED, "all labels are estimated too", papers.COLE, "role:ROLE", ESTIMATOR),
     LossInfo("gr", GENERAL, "unknown is present with a guessed probability", papers.GR, "gr:GR"),
     LossInfo("em-pl", GUIDED, "em with smoothed pseudo-labels", papers.VLPL, "em_pl:EMPL", PSEUDO),
     LossInfo("em-pl-asl", GUIDED, "em-pl with focusing", papers.VLPL, "em_pl_asl:EMPLASL", PSEUDO),

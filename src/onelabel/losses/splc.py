@@ -64,6 +64,14 @@ class SPLC(Loss):
     """Module of :func:`splc`; the correction begins after ``warmup`` epochs, through :meth:`start_epoch`.
 
     Until the first call it is as in epoch 1.
+
+    Args:
+        tau: as in :func:`splc`, like ``margin``, ``gamma`` and ``eps``.
+        margin: shift of the logits of observed positives.
+        gamma: γ, not negative.
+        warmup: epochs without correction.
+        eps: constant inside the logarithms.
+        reduction: ``"mean"``, ``"sum"`` or ``"none"``.
     """
 
     def __init__(
