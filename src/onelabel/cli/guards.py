@@ -80,8 +80,8 @@ def check_json(path: str | Path | None, *inputs: str | None, overwrite: bool) ->
         overwrite: allow it to exist.
 
     Raises:
-        OneLabelError: as :func:`check_file`, or the name does not end in .json, or the file is a part of a run,
-            model or store.
+        OneLabelError: as :func:`check_file`, or the name does not end in .json, or the file is a part of a
+            run, model or store.
     """
     if path is None:
         return

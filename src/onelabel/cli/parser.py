@@ -58,9 +58,10 @@ def parse(name: str, module: ModuleType, argv: Sequence[str]) -> dict[str, Any]:
     """
     arguments = list(argv)
     parser = _base_parser(name, module)
+    files = {path: _read_yaml(path) for path in _values("--config", arguments)}
     chosen: dict[str, str | None] = {}
     for choice in getattr(module, "CHOICES", ()):
-        chosen[choice.key] = _chosen(choice.key, arguments) or choice.usual(chosen)
+        chosen[choice.key] = _chosen(choice.key, arguments, files) or choice.usual(chosen)
         arguments = _add_choice(parser, choice, chosen[choice.key], arguments)
     switches = _spell_as_flags(parser)
     try:
@@ -140,12 +141,12 @@ def _switch(argument: str, switches: set[str]) -> str:
     return f"{positive}=false" if argument.startswith("--no-") and positive in switches else argument
 
 
-def _chosen(key: str, argv: Sequence[str]) -> str | None:
+def _chosen(key: str, argv: Sequence[str], files: Mapping[str, Mapping[str, Any]]) -> str | None:
     """Find the value of ``--key`` before parsing, on the command line or in the YAML files named there."""
     for name in _values(f"--{key}", argv) + _values(f"--{key}.name", argv):
         return name
-    for path in _values("--config", argv):
-        value = _read_yaml(path).get(key)
+    for path, content in files.items():
+        value = content.get(key)
         if isinstance(value, dict) and isinstance(value.get("name"), str):
             return str(value["name"])
         if value is not None:
