@@ -46,6 +46,7 @@ def train(
     head_lr_multiplier: float = 1.0,
     weight_decay: float = 0.0,
     head_init: Literal["zero", "prior"] = "zero",
+    boostlu: float = 1.0,
     select: Literal["observed", "full", "last"] = "observed",
     mirror: bool = True,
     seed: int = 0,
@@ -82,6 +83,7 @@ def train(
         head_lr_multiplier: of the head's learning rate in fine-tuning; some papers use 10.
         weight_decay: of Adam.
         head_init: start of the head's bias: zero, or the log-odds of the share of marked images.
+        boostlu: raise evidence for a class by this factor (BoostLU); 5 as published, 1 for none.
         select: how the epoch is chosen: observed (labels as they are), full (complete labels), last.
         mirror: train on mirrored images too, at random.
         seed: of the initial weights, the order and the mirroring.

@@ -17,6 +17,7 @@ from onelabel.io.errors import ImageError, OneLabelError
 from onelabel.labels.table import ClassInfo
 from onelabel.models.backbones import Backbone
 from onelabel.models.heads import LinearHead
+from onelabel.models.maps import features_for, require_maps
 from onelabel.models.photos import read_photos
 
 NOT_CALIBRATED = "0.5 (not calibrated)"
@@ -92,6 +93,8 @@ class Bundle:
                 f"the head reads vectors of {self.head.in_features} numbers, "
                 f"backbone {self.backbone.spec} gives {self.backbone.dim}"
             )
+        if self.head.maps and self.backbone is not None:
+            require_maps(self.backbone)
         if values.shape != (len(ids),) or not bool(((values >= 0) & (values <= 1)).all()):
             raise OneLabelError(f"thresholds must be {len(ids)} numbers between 0 and 1, one per class")
 
@@ -108,11 +111,20 @@ class Bundle:
             OneLabelError: there is no backbone.
         """
         backbone = self._need_backbone().eval()
-        return self.score_features(backbone(images.to(self.head.weight.device)))
+        return self.score_features(features_for(self.head, backbone, images.to(self.head.weight.device)))
 
     @torch.inference_mode()
     def score_features(self, features: Tensor) -> Tensor:
-        """Return the logits (B, C) of features (B, D), on the CPU."""
+        """Return the logits (B, C) of features (B, D), on the CPU; of maps (B, D, H, W) for a head on maps.
+
+        Raises:
+            OneLabelError: the head looks at maps and these are none.
+        """
+        if self.head.maps and features.dim() != 4:
+            raise OneLabelError(
+                "this model was trained with BoostLU on feature maps and cannot use pooled features: give it "
+                "photos"
+            )
         logits: Tensor = self.head.eval()(features.to(self.head.weight.device))
         return logits.float().cpu()
 

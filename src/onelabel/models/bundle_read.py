@@ -40,7 +40,7 @@ def load_bundle(path: str | Path, device: str | torch.device = "cpu") -> Bundle:
     try:
         bundle = Bundle(
             classes=classes,
-            head=_head(_part(state, "head."), folder / WEIGHTS),
+            head=_head(_get(content, "head", dict, file), _part(state, "head."), folder / WEIGHTS),
             backbone=_backbone(content, _part(state, "backbone."), folder),
             thresholds=_thresholds(content, classes, file),
             method=_get(content, "method", dict, file),
@@ -108,11 +108,14 @@ def _part(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
 
 
-def _head(state: Mapping[str, Tensor], file: Path) -> LinearHead:
+def _head(description: Mapping[str, Any], state: Mapping[str, Tensor], file: Path) -> LinearHead:
     weight = state.get("weight")
     if weight is None or weight.dim() != 2 or 0 in weight.shape:
         raise OneLabelError(f"{file} has no weights of a linear head")
-    head = LinearHead(weight.shape[1], weight.shape[0])
+    boost, maps = description.get("boost", 1.0), description.get("maps", False)
+    if type(boost) not in (int, float) or type(maps) is not bool:
+        raise OneLabelError(f"{file.with_name(MANIFEST)}: 'head' holds a boost that is no number")
+    head = LinearHead(weight.shape[1], weight.shape[0], boost, maps)
     fit_weights(head, state, str(file))
     return head
 

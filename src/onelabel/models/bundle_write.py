@@ -63,7 +63,7 @@ def _describe(bundle: Bundle) -> dict[str, Any]:
         ],
         "convention": CONVENTION,
         "backbone": None if backbone is None else backbone.describe(),
-        "head": {"kind": "linear", "dim": bundle.head.in_features},
+        "head": bundle.head.describe(),
         "thresholds": dict(zip(bundle.class_ids, bundle.thresholds.values.tolist(), strict=True)),
         "thresholds_source": bundle.thresholds.source,
         "method": bundle.method,

@@ -48,7 +48,8 @@ def require_maps(backbone: Backbone) -> None:
         onelabel.io.errors.OneLabelError: BoostLU needs the feature maps of ... and test_vit gives none: ...
     """
     size = backbone.preprocess.size
-    images = torch.linspace(-1, 1, 3 * size * size).reshape(1, 3, size, size)
+    device = next(backbone.parameters()).device
+    images = torch.linspace(-1, 1, 3 * size * size, device=device).reshape(1, 3, size, size)
     training = backbone.training
     backbone.eval()
     try:

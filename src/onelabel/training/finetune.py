@@ -10,6 +10,7 @@ from onelabel.images.dataset import ImageRows
 from onelabel.io.progress import Advance
 from onelabel.models.backbones import Backbone
 from onelabel.models.heads import LinearHead, initialise
+from onelabel.models.maps import require_maps
 from onelabel.training.common import Log, Trained, no_log, observed_prior
 from onelabel.training.photo_network import PhotoNetwork, single_values_spared
 from onelabel.training.photo_rows import machine_errors_explained
@@ -82,7 +83,10 @@ def fine_tune(
     """
     settings = recipe.settings
     torch.manual_seed(settings.seed)
-    head = LinearHead(backbone.dim, recipe.parts.train.num_classes)
+    boosted = settings.boostlu != 1
+    if boosted:
+        require_maps(backbone)
+    head = LinearHead(backbone.dim, recipe.parts.train.num_classes, settings.boostlu, maps=boosted)
     initialise(head, settings.head_init, observed_prior(recipe.parts.train))
     from onelabel.training.lightning_loop import FineTuning, fit
 

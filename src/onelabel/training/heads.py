@@ -36,7 +36,7 @@ def train_head(train: FeatureRows, val: FeatureRows | None, recipe: Recipe, log:
     """
     method, settings = recipe.method, recipe.settings
     torch.manual_seed(settings.seed)
-    head = LinearHead(train.features.dim, train.table.num_classes)
+    head = LinearHead(train.features.dim, train.table.num_classes, settings.boostlu)
     initialise(head, settings.head_init, observed_prior(train.table))
     optimizer = torch.optim.Adam(head.parameters(), lr=settings.lr, weight_decay=settings.weight_decay)
     keeper = recipe.keeper()

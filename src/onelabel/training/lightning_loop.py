@@ -92,6 +92,8 @@ class FineTuning(pl.LightningModule):
         self.began, self.loss = time.perf_counter(), 0.0
         torch.manual_seed(epoch_seed(self.recipe.settings.seed, self.epoch))
         self.network.train()
+        if self.recipe.method.linear_epochs:
+            self.network.only_head(self.epoch <= self.recipe.method.linear_epochs)
         self.recipe.method.start_epoch(self.epoch)
 
     def training_step(self, batch: _Photos, batch_idx: int) -> Tensor:  # noqa: ARG002

@@ -14,6 +14,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from onelabel.images.transforms import mirror
 from onelabel.models.backbones import Backbone
 from onelabel.models.heads import LinearHead
+from onelabel.models.maps import features_for
 from onelabel.training.photo_rows import PhotoBatches
 
 MirrorBits = Callable[[Tensor], Tensor]
@@ -45,10 +46,15 @@ class PhotoNetwork(nn.Module):
 
     def forward(self, photos: Tensor) -> Tensor:
         """Return the logits, float32."""
-        features = self.backbone(photos)
+        features = features_for(self.head, self.backbone, photos)
         with torch.autocast(photos.device.type, enabled=False):
             logits: Tensor = self.head(features.float())
         return logits
+
+    def only_head(self, alone: bool) -> None:
+        """Train the head alone, the backbone staying as it is, BatchNorm included; or both."""
+        self.backbone.requires_grad_(not alone)
+        self.backbone.train(not alone)
 
     @torch.inference_mode()
     def scores(

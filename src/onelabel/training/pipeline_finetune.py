@@ -10,6 +10,7 @@ import torch
 from onelabel.io.errors import OneLabelError
 from onelabel.io.progress import progress
 from onelabel.models.backbones import load_backbone
+from onelabel.models.maps import require_maps
 from onelabel.training.finetune import fine_tune
 from onelabel.training.finish import finish_run
 from onelabel.training.photo_rows import photo_rows, require_readable
@@ -50,6 +51,8 @@ def train_backbone(
     """
     _check_machine(precision, devices, workers)
     backbone = load_backbone(backbone_spec)
+    if recipe.settings.boostlu != 1:
+        require_maps(backbone)
     start = backbone.fingerprint
     tables = [recipe.parts.train] if recipe.parts.val is None else [recipe.parts.train, recipe.parts.val]
     photos = [photo_rows(table, images, backbone.preprocess, max_pixels) for table in tables]

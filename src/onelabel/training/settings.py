@@ -8,7 +8,7 @@ from typing import Literal
 
 from onelabel.io.errors import OneLabelError
 
-_LEAST = {"epochs": 1, "batch_size": 1, "weight_decay": 0, "seed": 0}
+_LEAST = {"epochs": 1, "batch_size": 1, "boostlu": 1, "weight_decay": 0, "seed": 0}
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,8 @@ class Settings:
         head_lr_multiplier: of the head's learning rate when a network is fine-tuned, above 0.
         weight_decay: of Adam; 0 as published.
         head_init: bias of the head: "zero", or "prior" (the log-odds of the share of observed positives).
+        boostlu: α of BoostLU, 1 or more; 5 as published, 1 for none; see
+            :class:`~onelabel.models.heads.LinearHead`.
         select: "observed", "full" or "last": how the epoch to keep is chosen.
         mirror: train on mirrored images too, each with probability ½.
         seed: of the initial weights, the order of the images and the mirroring.
@@ -41,6 +43,7 @@ class Settings:
     head_lr_multiplier: float = 1.0
     weight_decay: float = 0.0
     head_init: Literal["zero", "prior"] = "zero"
+    boostlu: float = 1.0
     select: Literal["observed", "full", "last"] = "observed"
     mirror: bool = True
     seed: int = 0
