@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import platform
-import shutil
 import sys
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
@@ -20,7 +19,7 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from onelabel.io.atomic import atomic_write, check_output
+from onelabel.io.atomic import atomic_folder, atomic_write, check_output
 from onelabel.io.errors import OneLabelError
 from onelabel.io.ids import IdTable
 from onelabel.io.manifest import read_manifest, write_manifest
@@ -53,7 +52,7 @@ class RunFolder:
 
     @classmethod
     def create(cls, path: str | Path, config: Mapping[str, Any], *, overwrite: bool = False) -> RunFolder:
-        """Start a run folder.
+        """Start a run folder; it appears, or replaces an old run, only with both its first files in it.
 
         Args:
             path: the folder.
@@ -64,13 +63,11 @@ class RunFolder:
             OneLabelError: the folder exists, or is not a run folder, or cannot be written.
         """
         path = require_free(path, overwrite=overwrite)
-        if path.exists():
-            shutil.rmtree(path)
-        run = cls(path)
-        with atomic_write(path / "config.yaml") as stream:
-            yaml.safe_dump(dict(config), stream, sort_keys=False, allow_unicode=True)
-        write_manifest(path / "environment.json", ENVIRONMENT, VERSION, environment())
-        return run
+        with atomic_folder(path, overwrite=overwrite) as folder:
+            with atomic_write(folder / "config.yaml") as stream:
+                yaml.safe_dump(dict(config), stream, sort_keys=False, allow_unicode=True)
+            write_manifest(folder / "environment.json", ENVIRONMENT, VERSION, environment())
+        return cls(path)
 
     @classmethod
     def open(cls, path: str | Path) -> RunFolder:
