@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from onelabel import losses
+from onelabel.labels.table import LabelTable
 from onelabel.methods.base import Batch, Context, LossMethod, Method, ScoreAll, require_state
 from onelabel.methods.registry import catalogue, create
 from onelabel.testing import check_method
@@ -48,6 +51,23 @@ def test_check_method_with_other_parameters(name: str, params: dict[str, Any]) -
 def test_the_order_of_batches_matters_where_it_is_published_to(name: str) -> None:
     with pytest.raises(AssertionError, match="the order of the batches"):
         check_method(partial(create, name), order_free=True)
+
+
+@pytest.mark.parametrize("name", [entry.name for entry in catalogue() if entry.state])
+def test_a_state_survives_a_file_of_weights(name: str, tmp_path: Path) -> None:
+    """As a checkpoint keeps it: nothing is pickled."""
+    table = LabelTable.from_dense(["a", "b"], ["cat", "dog"], [[1, 0], [0, 1]])
+    methods = [create(name), create(name)]
+    for method in methods:
+        method.start(Context(table, epochs=4, seed=len(name), expected_positives=1.0))
+    batch = Batch(torch.arange(2), torch.from_numpy(table.dense()), torch.randn(2, 2, requires_grad=True))
+    for epoch in (1, 2, 3):
+        methods[0].start_epoch(epoch)
+        methods[0].loss(batch)
+        methods[0].end_epoch(lambda _: [(torch.arange(2), torch.rand(2, 2))])
+    save_file(methods[0].state(), tmp_path / "state.safetensors")
+    methods[1].load_state(load_file(tmp_path / "state.safetensors"))
+    assert all(torch.equal(value, methods[1].state()[key]) for key, value in methods[0].state().items())
 
 
 # -- methods that break a promise, and the message that says so ---

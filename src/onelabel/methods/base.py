@@ -77,7 +77,7 @@ class Batch:
             return self
         rows = self.valid.nonzero()[:, 0]
         kept: dict[str, Any] = {
-            field.name: None if (value := getattr(self, field.name)) is None else value[rows]
+            field.name: None if (value := getattr(self, field.name)) is None else value[rows.to(value.device)]
             for field in fields(self)
         }
         return Batch(**kept | {"valid": None})

@@ -33,7 +33,8 @@ class LinearHead(nn.Linear):
 
     Source: Kim et al., "Bridging the Gap between Model Explanations in Partially Annotated Multi-label
     Classification", 2023, https://arxiv.org/abs/2304.01804; code youngwk/BridgeGapExplanationPAMC (3f3fbaa),
-    ``models.py``: α = 5, on the last maps of a ResNet. The bias starts at random there.
+    ``models.py``: α = 5, on the last maps of a ResNet, with the large-loss methods: Δ = 0.5 for ``ll-r``, 0.2
+    for ``ll-ct``, 0.1 for ``ll-cp``. The bias starts at random there.
 
     Args:
         dim: length D of a feature vector.
