@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help demo test check-style test-fast install clean
+.PHONY: help demo test check-style install nightly docs clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -25,6 +25,14 @@ check-style: install
 
 test: check-style  ## every check: style, types, tests, docstrings
 	$(BIN)/python -m pytest -n 2
+
+nightly: install  ## what is too slow for every change: compiled losses, speed of losses
+	$(BIN)/python -m pytest -m nightly
+	$(BIN)/python benchmarks/losses.py
+
+docs: install  ## write the documents that are made from the code
+	$(BIN)/python scripts/write_method_docs.py
+	$(BIN)/python scripts/draw_gr_gradients.py
 
 clean:  ## remove what make made
 	rm -rf .venv demo build dist

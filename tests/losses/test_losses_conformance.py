@@ -81,16 +81,37 @@ def test_functional_runs_without_data_and_compiles(name: str) -> None:
     with NoHostSync():  # type: ignore[no-untyped-call]
         wanted = function(*given, **facts)
     assert function(*[tensor.to("meta") for tensor in given], **facts).is_meta
+    found, _ = compare_compiled(name, "aot_eager")
+    torch.testing.assert_close(found, wanted)
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("name", NAMES)
+def test_functional_compiles_with_inductor(name: str) -> None:
+    compare_compiled(name, "inductor")
+
+
+def compare_compiled(name: str, backend: str) -> tuple[Tensor, Tensor]:
+    """Value and gradient of the compiled function, compared with those of the function."""
+    function = getattr(functional, losses.info(name).function)
+    given, facts = arguments(name, function)
     torch.compiler.reset()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        compiled: Callable[..., Tensor] = torch.compile(function, fullgraph=True, backend="aot_eager")
-        logits = given[0].clone().requires_grad_()
-        found = compiled(logits, *given[1:], **facts)
-    torch.testing.assert_close(found.detach(), wanted)
-    plain = given[0].clone().requires_grad_()
-    (expected,) = torch.autograd.grad(function(plain, *given[1:], **facts).sum(), plain)
-    torch.testing.assert_close(torch.autograd.grad(found.sum(), logits)[0], expected)
+        compiled: Callable[..., Tensor] = torch.compile(function, fullgraph=True, backend=backend)
+        results = [value_and_gradient(each, given, facts) for each in (compiled, function)]
+    torch.testing.assert_close(*results, rtol=1e-5, atol=1e-6)
+    return results[0]
+
+
+def value_and_gradient(
+    function: Callable[..., Tensor], given: list[Tensor], facts: dict[str, Any]
+) -> tuple[Tensor, Tensor]:
+    logits = given[0].clone().requires_grad_()
+    value = function(logits, *given[1:], **facts)
+    (gradient,) = torch.autograd.grad(value.sum(), logits)
+    return value.detach(), gradient
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
