@@ -9,8 +9,8 @@ head is trained with Adam; the epoch with the highest mAP on completely labelled
 which is more than single positives allow and is what the papers do. Every method has its default parameters,
 one setting for all sets, not tuned; k, the expected number of positives, is the mean of the training images'
 complete labels. Batches of 16, learning rate 1e-3, or 1e-2 on emotions, which has 23 batches per epoch.
-Chance is the mean prevalence of the classes; random scores come out a little higher, the more so the fewer test
-images a class has.
+Chance is the mean prevalence of the classes; random scores come out a little higher, the more so the fewer
+test images a class has.
 
 In head training role-li is role but for a restart of the estimator after 5/7 of the epochs, and em-apl is em
 for the first half: where an earlier epoch is kept, the two agree to the digit.
