@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from onelabel.images.decode import MAX_PIXELS
+from onelabel.images.parts import in_parts
 from onelabel.io.errors import ImageError, OneLabelError
 from onelabel.labels.table import ClassInfo
 from onelabel.models.backbones import Backbone
@@ -111,7 +112,8 @@ class Bundle:
             OneLabelError: there is no backbone.
         """
         backbone = self._need_backbone().eval()
-        return self.score_features(features_for(self.head, backbone, images.to(self.head.weight.device)))
+        images = images.to(self.head.weight.device)
+        return in_parts(lambda part: self.score_features(features_for(self.head, backbone, part)), images)
 
     @torch.inference_mode()
     def score_features(self, features: Tensor) -> Tensor:

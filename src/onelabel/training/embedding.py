@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from onelabel.images.parts import in_parts
 from onelabel.labels.table import LabelTable
 from onelabel.models.backbones import Backbone, load_backbone
 from onelabel.training.find_photos import find_photos
@@ -29,8 +30,7 @@ class TimmEncoder:
     @torch.inference_mode()
     def encode_images(self, images: Tensor) -> Tensor:
         """Turn preprocessed images (B, 3, S, S) into (B, D) float32 vectors."""
-        features: Tensor = self._backbone(images.to(self._device))
-        return features.float()
+        return in_parts(self._backbone, images.to(self._device)).float()
 
 
 def embed_photos(

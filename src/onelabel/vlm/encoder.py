@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
+from onelabel.images.parts import in_parts
 from onelabel.images.transforms import Preprocess
 from onelabel.vlm import open_clip_source
 from onelabel.vlm.fingerprint import describe_tokenizer, digest_weights, image_fingerprint
@@ -84,7 +85,7 @@ class OpenClipEncoder:
     def encode_images(self, images: Tensor) -> Tensor:
         """Turn preprocessed images (B, 3, H, W) into (B, D) float32 vectors of unit length."""
         encode: Any = self.model.encode_image
-        return normalize(encode(images.to(self._device)).float(), dim=1)
+        return normalize(in_parts(encode, images.to(self._device)).float(), dim=1)
 
     @torch.inference_mode()
     def encode_texts(self, texts: Sequence[str]) -> Tensor:
