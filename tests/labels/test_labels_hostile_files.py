@@ -63,7 +63,8 @@ def test_file_without_permission(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         (b"image,cat\na.jpg,1\nb\x00.jpg,1\n", "line 3: byte 0x00 at offset 19 is a NUL byte"),
         (b"image,cat\na.jpg,1\nb.jpg,1\n\xe2\x82", "line 4: byte 0xE2 at offset 26 is not valid UTF-8"),
         ("image,cat\na.jpg,1\n".encode("utf-16"), "byte 0xFF at offset 0 .* UTF-16: .* iconv -f UTF-16"),
-        ("image,cat\na.jpg,1\n".encode("utf-16-le"), "byte 0x00 at offset 1 "),
+        ("image,cat\na.jpg,1\n".encode("utf-16-le"), "byte 0x00 at offset 1 is a NUL byte.*UTF-16"),
+        ("image,cat\na.jpg,1\n".encode("utf-32"), "byte 0xFF at offset 0 .* UTF-32"),
         (b"PK\x03\x04\x14\x00", "zip or Excel"),
         (b"PAR1\x15\x04\x00", "parquet"),
         (b"\x93NUMPY\x01\x00", "NumPy"),
@@ -104,6 +105,52 @@ def test_quotes_and_long_cells(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(OneLabelError, match=message):
         load_labels(written(tmp_path, text.encode()))
     assert csv.field_size_limit() == limit
+
+
+@pytest.mark.parametrize("name", ["two\nlines", "red\x1b[31m", "bell\a", "c1\x9b", "tab\there"])
+def test_class_names_that_would_upset_a_terminal(tmp_path: Path, name: str) -> None:
+    path = written(tmp_path, f'image,"{name}"\na.jpg,1\n'.encode())
+    assert "line 1, column " in (message := refused(path)) and "control character" in message
+    with pytest.raises(OneLabelError, match="cannot be printed"):
+        LabelTable.from_dense(["a.jpg"], [name], [[1]])
+
+
+@pytest.mark.parametrize(
+    ("text", "classes", "labels"),
+    [
+        ("image;cat, small;dog\na.jpg;1;\n", ("cat, small", "dog"), [1, 0]),
+        ("image,cat; small,dog\na.jpg,1,\n", ("cat; small", "dog"), [1, 0]),
+        ('image,"cat; a; b"\na.jpg,1\n', ("cat; a; b",), [1]),
+        ("image\tcat, a\tdog\na.jpg\t1\t-1\n", ("cat, a", "dog"), [1, -1]),
+        ("image,traffic light,größe,日本 \na.jpg,1,-1,\n", ("traffic light", "größe", "日本"), [1, -1, 0]),
+        ("\ufeffimage,cat\r\na.jpg,1.0\r\n", ("cat",), [1]),
+        ("image,cat,dog\ra.jpg, -1.0 ,+1\r", ("cat", "dog"), [-1, 1]),
+    ],
+)
+def test_files_that_look_odd_and_are_right(
+    tmp_path: Path, text: str, classes: tuple[str, ...], labels: list[int]
+) -> None:
+    table = load_labels(written(tmp_path, text.encode())).table
+    assert table.class_ids == classes and table.dense().tolist() == [labels]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("image,cat,\na.jpg,1,\n", "line 1: column 3 has no name"),
+        (",image,cat\n0,a.jpg,1\n", r"line 1: column 1 has no name.*to_csv\(index=False\)"),
+        ("image,cat\na.jpg,1,\n", "line 2: 3 cells, but the header names 2 columns"),
+        ("image,cat,cat\na.jpg,1,1\n", "line 1, column 'cat': two columns have this name"),
+        ("image;cat\na.jpg;1,0\n", "line 2, column 'cat': value '1,0' is not 1, 0, -1 or blank; if the"),
+        ("image,cat\na.jpg,nan\n", "line 2, column 'cat': value 'nan' is not"),
+        ("image,cat\na.jpg,−1\n", "line 2, column 'cat': value '−1' is not"),
+        ("# made by hand\nimage,cat\na.jpg,1\n", "line 1: no column is called 'image'"),
+        ("image,cat\ncafé.jpg,1\ncafe\u0301.jpg,-1\n", "line 3: image 'café.jpg' is marked both"),
+    ],
+)
+def test_files_that_cannot_be_read_name_the_place(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(OneLabelError, match=message):
+        load_labels(written(tmp_path, text.encode()))
 
 
 def test_line_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,11 +13,19 @@ from hypothesis import strategies as st
 from onelabel.io.errors import OneLabelError
 from onelabel.io.ids import IdTable
 from onelabel.labels import LabelTable, load_labels, save_labels
+from onelabel.labels.entries import CONTROL
 from onelabel.labels.readers.classes import class_name
 from onelabel.labels.readers.collect import image_id
+from onelabel.labels.readers.columns import plain
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=12)
-NAMES = TEXT.map(class_name).filter(bool) | st.sampled_from(
+
+
+def is_name(text: str) -> bool:
+    return bool(text) and not CONTROL.search(text) and not plain(text).startswith("onelabel:")
+
+
+NAMES = TEXT.map(class_name).filter(is_name) | st.sampled_from(
     [
         "image",
         "Image",
@@ -32,6 +40,8 @@ NAMES = TEXT.map(class_name).filter(bool) | st.sampled_from(
         "a,b",
         "-1",
         "1",
+        "a;;b",
+        ".TIF",
     ]
 )
 

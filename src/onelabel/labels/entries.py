@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -10,6 +11,9 @@ from numpy.typing import NDArray
 
 from onelabel.io.errors import OneLabelError
 from onelabel.io.ids import IdTable
+
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+"""Characters that no class name may hold: they move the cursor of a terminal, end lines, or are no text."""
 
 _IDS_AT_ONCE = 1 << 18
 
@@ -167,7 +171,7 @@ def check_weights(weights: NDArray[np.float32]) -> None:
 
 
 def check_class_ids(class_ids: Sequence[str]) -> None:
-    """Raise when a class id is blank, has blanks around it, or stands twice.
+    """Raise when a class id is blank, has blanks around it, holds a control character, or stands twice.
 
     Raises:
         OneLabelError: names the class.
@@ -176,6 +180,8 @@ def check_class_ids(class_ids: Sequence[str]) -> None:
     for name in class_ids:
         if not name or name != name.strip():
             raise OneLabelError(f"class name {name!r} is blank or has blanks around it")
+        if CONTROL.search(name):
+            raise OneLabelError(f"class name {name!r} holds a character that cannot be printed")
         if name in seen:
             raise OneLabelError(f"class {name!r} stands twice")
         seen.add(name)

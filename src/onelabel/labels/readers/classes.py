@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from onelabel.io.errors import LabelFileError, OneLabelError, nearest
-from onelabel.labels.entries import check_class_ids
+from onelabel.labels.entries import CONTROL, check_class_ids
 from onelabel.labels.readers.base import ReadOptions
 from onelabel.labels.readers.text import check_text
 
@@ -70,11 +70,13 @@ class ClassList:
         """Return the number of a class.
 
         Raises:
-            LabelFileError: the name is blank, or not one of ``--classes``.
+            LabelFileError: the name is blank, holds a control character, or is not one of ``--classes``.
         """
         name = class_name(name)
-        if not name or any("\ud800" <= character <= "\udfff" or character == "\0" for character in name):
-            problem = f"class name {name!r} is no text" if name else "a class without a name"
+        if not name or CONTROL.search(name):
+            problem = "a class without a name"
+            if name:
+                problem = f"class name {name!r} holds a line end or another control character"
             raise LabelFileError(path, problem, line=line, column=column)
         if self.closed and name not in self.numbers:
             known = nearest(name, self.numbers) or f" ({', '.join([*self.numbers][:5])}, ...)"

@@ -20,6 +20,7 @@ from onelabel.labels.readers.classes import ClassList
 from onelabel.labels.readers.text import check_text
 
 _Id = int | str
+_WORDS = {int: "a whole number", str: "text", list: "a list"}
 
 
 def _sniff(probe: Probe) -> bool:
@@ -85,7 +86,7 @@ def _get(path: Path, item: dict[str, Any], key: str, kinds: tuple[type, ...], wh
     value = item.get(key)
     if not isinstance(value, kinds) or isinstance(value, bool):
         problem = f"{where} has no {key!r}" if value is None else f"{where} has {key!r}: {_short(value)}"
-        raise LabelFileError(path, f"{problem}; expected {' or '.join(kind.__name__ for kind in kinds)}")
+        raise LabelFileError(path, f"{problem}; expected {' or '.join(_WORDS[kind] for kind in kinds)}")
     return value
 
 

@@ -146,7 +146,9 @@ def no_image_column(file: CsvFile) -> LabelFileError:
 
 
 def _looks_like_data(header: Sequence[str]) -> bool:
-    return any(cell.lower().endswith(_PHOTO) for cell in header)
+    """Whether a photo stands where a column name should; with a column "image", a class may be called so."""
+    photo = any(cell.lower().endswith(_PHOTO) for cell in header)
+    return photo and named(header, (OWN_IMAGE, IMAGE_NAMES[0])) is None
 
 
 def _some(names: Sequence[str]) -> str:

@@ -23,6 +23,7 @@ _OTHER_FILES = {
     b"\x1f\x8b": "it is compressed: unpack it with gunzip",
     b"\xff\xd8\xff": "it is a JPEG photo: give the label file, and the photos with --images",
     b"\x89PNG": "it is a PNG picture: give the label file, and the photos with --images",
+    b"\xff\xfe\0\0": "it begins like UTF-32: save it as 'CSV UTF-8', or iconv -f UTF-32 -t UTF-8 OLD > NEW",
     b"\xff\xfe": "it begins like UTF-16: save it as 'CSV UTF-8', or iconv -f UTF-16 -t UTF-8 OLD > NEW",
     b"\xfe\xff": "it begins like UTF-16: save it as 'CSV UTF-8', or iconv -f UTF-16 -t UTF-8 OLD > NEW",
 }
@@ -73,9 +74,14 @@ def _check_blocks(path: Path, blocks: Iterator[bytes], hint: str | None) -> None
 
 
 def _not_text(path: Path, value: int, offset: int, line: int, hint: str | None) -> LabelFileError:
-    what = "a NUL byte, which no text holds" if value == 0 else "not valid UTF-8"
-    advice = hint or "save it as UTF-8, or convert it: iconv -f WINDOWS-1252 -t UTF-8 OLD > NEW"
-    return LabelFileError(path, f"byte 0x{value:02X} at offset {offset} is {what}; {advice}", line=line)
+    if value == 0:
+        problem = "a NUL byte, which no text holds"
+        advice = "remove it, or if it is UTF-16, save it as 'CSV UTF-8'"
+    else:
+        problem = "not valid UTF-8"
+        advice = "save it as UTF-8, or convert it: iconv -f WINDOWS-1252 -t UTF-8 OLD > NEW"
+    text = f"byte 0x{value:02X} at offset {offset} is {problem}; {hint or advice}"
+    return LabelFileError(path, text, line=line)
 
 
 @dataclass(frozen=True)
@@ -84,7 +90,7 @@ class CsvFile:
 
     Args:
         path: the file.
-        separator: ``,`` if the first line has one outside quotes, else ``;``, else tab.
+        separator: the first ``,``, ``;`` or tab of the first line, outside quotes.
         header: the column names, without blanks around them.
         start: line of the first row after the header.
     """
@@ -104,7 +110,7 @@ class CsvFile:
         with path.open(encoding="utf-8-sig", newline="") as stream:
             first = next((line for line in _lines(path, stream) if line.strip()), "")
         bare = re.sub(r'"[^"]*"', "", first)
-        separator = next((mark for mark in ",;\t" if mark in bare), ",")
+        separator = next((mark for mark in bare if mark in ",;\t"), ",")
         header = next((tuple(cell.strip() for cell in cells) for _, cells in _rows(path, separator)), ())
         if not any(header):
             raise LabelFileError(path, "no column names; begin the file with a line such as image,label")

@@ -83,7 +83,8 @@ class Survey:
         if self.given is not None:
             return f"value {shown!r} is not in --values {self.options.values!r}; add it"
         name = shlex.quote(column)
-        options = [f'say what it means, as in --values "1=+,0=-,{shown}=?"'] if len(value) <= _SHORT else []
+        mark = len(value) <= _SHORT and "," not in value
+        options = [f'say what it means, as in --values "1=+,0=-,{shown}=?"'] if mark else []
         if self.wide:
             options.append(f"if the column is no class, --ignore-columns {name}")
             options.append(f"if it is a group, --group-column {name}")
