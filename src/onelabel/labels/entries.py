@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from onelabel.io.errors import OneLabelError
 from onelabel.io.ids import IdTable
@@ -82,6 +82,35 @@ def merge(
         np.where(highest == 1, highest, lowest),
         None if weights is None else np.maximum.reduceat(weights[order], first),
     )
+
+
+def merge_named(
+    ids: IdTable,
+    class_ids: Sequence[str],
+    images: ArrayLike,
+    columns: ArrayLike,
+    values: ArrayLike,
+    weights: ArrayLike | None,
+) -> Entries:
+    """Check cells and merge them; a conflict names image and class.
+
+    Raises:
+        LabelConflict: a cell is both +1 and -1.
+        OneLabelError: a value or weight is out of range.
+        IndexError: a row or column does not exist.
+    """
+    numbers = np.asarray(values)
+    check_values(numbers)
+    weight = None if weights is None else np.asarray(weights, np.float32)
+    if weight is not None:
+        check_weights(weight)
+    where = np.asarray(images, np.int64), np.asarray(columns, np.int64)
+    try:
+        return merge(*where, numbers.astype(np.int8), weight, (len(ids), len(class_ids)))
+    except LabelConflict as clash:
+        what = f"image {ids.text(clash.image)!r} is marked both present and absent"
+        message = f"{what} for class {class_ids[clash.column]!r}"
+        raise LabelConflict(clash.image, clash.column, message) from None
 
 
 def offsets(counts: NDArray[Any]) -> NDArray[np.int64]:

@@ -17,14 +17,12 @@ from onelabel.io.errors import OneLabelError, unknown_name
 from onelabel.io.ids import IdTable
 from onelabel.labels.counts import Counts, count_cells
 from onelabel.labels.entries import (
-    LabelConflict,
     cheapest_default,
     check_class_ids,
     check_values,
-    check_weights,
     distinct_ids,
     gather,
-    merge,
+    merge_named,
     offsets,
     row_numbers,
     same_names,
@@ -166,22 +164,7 @@ class LabelTable:
         defaults = np.broadcast_to(np.asarray(default, np.int8), (len(ids),)).copy()
         if not np.isin(defaults, (0, -1)).all():
             raise OneLabelError("the default of an image must be 0 (unknown) or -1 (absent)")
-        numbers = np.asarray(values)
-        check_values(numbers)
-        weight = None if weights is None else np.asarray(weights, np.float32)
-        if weight is not None:
-            check_weights(weight)
-        cells = (
-            np.asarray(image_index, np.int64),
-            np.asarray(class_index, np.int64),
-            numbers.astype(np.int8),
-        )
-        try:
-            merged = merge(*cells, weight, (len(ids), len(class_ids)))
-        except LabelConflict as clash:
-            what = f"image {ids.text(clash.image)!r} is marked both present and absent"
-            message = f"{what} for class {class_ids[clash.column]!r}"
-            raise LabelConflict(clash.image, clash.column, message) from None
+        merged = merge_named(ids, class_ids, image_index, class_index, values, weights)
         keep = merged.values != defaults[merged.images]
         if merged.weights is not None:
             keep |= merged.weights != 1
