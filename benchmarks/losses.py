@@ -3,9 +3,11 @@
     python benchmarks/losses.py [--quick]
 
 The usual way: probabilities first, then one assignment per kind of label through a boolean mask, as in the
-research codes the field copies from. Both run in the same process, in turn, on one thread; a time is the
-shortest of many. Exit code 1 where a target is missed: median over the losses at least 2.5 times as fast; em,
-gr, gpr and em-pl (VLPL's) at least 3 times; none below 0.95.
+research codes the field copies from, with their constant of 1e-5 inside the logarithms. Ours is measured
+twice: with that constant, which asks for the same rounding, and as it is by default, exact. All three run in
+the same process, in turn, on one thread; a time is the shortest of many. Exit code 1 where a target is missed:
+by default, median over all losses at least 2.5 times as fast; em, gr, gpr and em-pl (VLPL's) at least 3 times;
+none below 0.95 either way.
 """
 
 from __future__ import annotations
@@ -319,18 +321,20 @@ def main() -> int:
     for images, classes in SIZES:
         print(f"\n{images} x {classes}: microseconds, and times as fast as the usual way")
         print(f"{'loss':12}{'usual':>10}{'eps=1e-5':>10}{'eps=0':>10}{'ratio':>8}{'ratio':>8}")
-        ratios = {}
+        same_ratios, ratios = {}, {}
         for name in options.names or USUAL:
             usual, same, default = compare(name, images, classes, seconds)
-            ratios[name] = min(usual / same, usual / default)
+            same_ratios[name], ratios[name] = usual / same, usual / default
             print(
                 f"{name:12}{usual * 1e6:10.0f}{same * 1e6:10.0f}{default * 1e6:10.0f}"
                 f"{usual / same:8.2f}{usual / default:8.2f}"
             )
-        median = statistics.median(ratios.values())
-        print(f"median of the lower ratio {median:.2f}, smallest {min(ratios.values()):.2f}")
-        missed += median < MEDIAN
-        missed += sum(ratio < (FAST_RATIO if name in FAST else SLOWEST) for name, ratio in ratios.items())
+        for way, found in (("eps=1e-5", same_ratios), ("eps=0", ratios)):
+            values = found.values()
+            print(f"{way}: median {statistics.median(values):.2f}, smallest {min(values):.2f}")
+            missed += sum(ratio < SLOWEST for ratio in values)
+        missed += not options.names and statistics.median(ratios.values()) < MEDIAN
+        missed += sum(ratios[name] < FAST_RATIO for name in FAST if name in ratios)
     print(f"\ntargets missed: {missed}")
     return int(missed > 0)
 
