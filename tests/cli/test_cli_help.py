@@ -49,6 +49,7 @@ def test_help_of_a_command_is_light_and_has_examples(name: str) -> None:
         assert f"  {line}\n" in out
         assert line.startswith("onelabel ")
     assert "Args:" not in out and "Raises:" not in out
+    assert "null" not in out and "type:" not in out
 
 
 def test_help_of_a_method_shows_its_parameters(capsys: pytest.CaptureFixture[str]) -> None:

@@ -152,3 +152,10 @@ def test_an_output_that_would_replace_an_input(command: str, out: str, desk: Des
     if out == "boxes.json":
         arguments[1] = out
     desk.complaint(*arguments, *(["--classes", "classes.csv"] if more else []))
+
+
+@pytest.mark.parametrize("command", ["embed", "train", "train --backbone"])
+def test_a_result_never_becomes_a_class(command: str, desk: Desk) -> None:
+    *rest, out = words(BASICS[command])
+    rest[1] = "photos"
+    assert "lies in photos, where every folder is a class" in desk.complaint(*rest, f"photos/{out}")

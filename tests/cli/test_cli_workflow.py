@@ -169,6 +169,16 @@ def test_the_recorded_config_trains_the_same_model(workshop: Workshop, tmp_path:
     assert len(epochs(changed)) == 2
 
 
+def test_the_recorded_config_fine_tunes_the_same_model(workshop: Workshop, tmp_path: Path) -> None:
+    options = ["--images", str(workshop.photos), "--backbone", workshop.backbone, "--workers", "0"]
+    arguments = ["train", str(workshop.single), *options, "--method", "em", "--select", "full"]
+    run, again = tmp_path / "run", tmp_path / "again"
+    assert main([*arguments, "--epochs", "1", "--lr", "1e-3", "--out", str(run)]) == 0
+    assert {path.name for path in run.iterdir()} == RUN_FILES
+    assert main(["train", "--config", str(run / "config.yaml"), "--out", str(again)]) == 0
+    assert model(again) == model(run) and epochs(again) == epochs(run)
+
+
 @pytest.mark.parametrize("way", ["features", "backbone"])
 def test_what_depends_on_the_way_to_train_is_resolved(
     way: str, workshop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -25,7 +25,7 @@ ANY = [
     ("--overwrite=perhaps", "--overwrite 'perhaps': true or false is expected"),
     ("--config none.yaml", "none.yaml"),
     ("--config bad.yaml", "unknown key 'overwrit' (did you mean 'overwrite'?)"),
-    ("--config broken.yaml", "broken.yaml"),
+    ("--config broken.yaml", "--config broken.yaml, line 2 is not YAML: expected the node content"),
     ("--config list.yaml", "list.yaml"),
 ]
 """With every command but ``methods`` and ``demo``."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from onelabel.cli.guards import check_device, check_limits, check_result
+from onelabel.cli.guards import check_beside, check_device, check_limits, check_result
 from onelabel.cli.reading import read_labels
 from onelabel.io.errors import OneLabelError
 
@@ -48,6 +48,7 @@ def embed(
         overwrite: replace the store if it exists.
     """
     check_limits(batch_size=batch_size, workers=workers, max_pixels=max_pixels)
+    check_beside(out, labels)
     check_result(out, labels, images, reading.get("classes"), overwrite=overwrite)
     if (vlm is None) == (backbone is None):
         raise OneLabelError("give either --vlm SPEC or --backbone NAME")

@@ -60,6 +60,16 @@ def check_result(path: str | Path, *inputs: str | None, overwrite: bool) -> None
             raise OneLabelError(f"{path} would replace {given}, which is read here; give another name")
 
 
+def check_beside(path: str | Path, labels: str) -> None:
+    """Check that a result that is a folder does not become a class of a folder of class folders.
+
+    Raises:
+        OneLabelError: it lies in ``labels``.
+    """
+    if Path(labels).is_dir() and Path(path).resolve().is_relative_to(Path(labels).resolve()):
+        raise OneLabelError(f"{path} lies in {labels}, where every folder is a class; give another place")
+
+
 def check_file(path: str | Path, *inputs: str | None, overwrite: bool) -> None:
     """Check the same for a result that is a file.
 

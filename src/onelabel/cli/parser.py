@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import itertools
 import re
-from argparse import ArgumentError, RawDescriptionHelpFormatter
+from argparse import Action, ArgumentError, RawDescriptionHelpFormatter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,7 @@ from jsonargparse import ArgumentParser, DefaultHelpFormatter
 from onelabel.cli.mistakes import explain
 from onelabel.io.errors import OneLabelError
 
+_TYPE_AND_DEFAULT = re.compile(r" \((?:(?:required, )?type: .*?)?(?:(?:, )?default: (.*?))?\)$")
 _SWITCH_TYPES = (bool, bool | None, Optional[bool])  # noqa: UP045 - the last two are not equal
 
 
@@ -41,7 +42,17 @@ class Choice:
 
 
 class _HelpFormatter(DefaultHelpFormatter, RawDescriptionHelpFormatter):
-    """Keeps the line ends of descriptions, so that examples can be copied."""
+    """Keeps the line ends of descriptions, so that examples can be copied; shows defaults without types."""
+
+    def _expand_help(self, action: Action) -> str:
+        return re.sub(_TYPE_AND_DEFAULT, _default_only, super()._expand_help(action))
+
+    def _format_action_invocation(self, action: Action) -> str:
+        return super()._format_action_invocation(action).replace(" ,", ",").rstrip()
+
+
+def _default_only(found: re.Match[str]) -> str:
+    return "" if found[1] in (None, "null", "False") else f" (default: {found[1]})"
 
 
 def parse(name: str, module: ModuleType, argv: Sequence[str]) -> dict[str, Any]:
@@ -166,7 +177,10 @@ def _read_yaml(path: str) -> dict[str, Any]:
         content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise OneLabelError(f"--config {path} cannot be read: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except yaml.MarkedYAMLError as error:
+        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise OneLabelError(f"--config {path}{line} is not YAML: {error.problem}") from None
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise OneLabelError(f"--config {path} is not YAML: {error}") from None
     if not isinstance(content, dict):
         raise OneLabelError(f"--config {path} must hold keys and values, such as 'epochs: 10'")

@@ -31,7 +31,7 @@ def read_labels(
     Args:
         labels: folder of class folders, CSV file (wide, long or list) or COCO JSON.
         images: folder of the photos.
-        format: layout of the file: folders, wide, long, list or coco; "auto" detects and prints it.
+        format: layout: folders, wide-csv, long-csv, list-csv or coco; "auto" detects and prints it.
         exhaustive: what is not marked is absent; with --no-exhaustive it is unknown.
         values: meaning of the values in a wide or long CSV, such as "1=+,0=-,-1=?".
         classes: text file with one class id per line: their order, and the only ones allowed.

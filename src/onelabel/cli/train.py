@@ -7,7 +7,7 @@ from inspect import signature
 from typing import Any, Literal
 
 from onelabel.cli.choices import METHOD, SOURCE
-from onelabel.cli.guards import check_limits, check_result
+from onelabel.cli.guards import check_beside, check_limits, check_result
 from onelabel.cli.reading import read_labels
 from onelabel.io.errors import OneLabelError
 from onelabel.sources.registry import spelled_out
@@ -103,6 +103,7 @@ def train(
     )  # fmt: skip
     tags = None if source is None else spelled_out(source).get("path")
     inputs = (labels, features, images, vlm_store, val, tags, reading.get("classes"))
+    check_beside(out, labels)
     check_result(out, *inputs, overwrite=overwrite)
     from onelabel.cli.train_steps import read_val, resolve, start
     from onelabel.training.run_folder import require_free
