@@ -5,9 +5,9 @@
 The usual way: probabilities first, then one assignment per kind of label through a boolean mask, as in the
 research codes the field copies from, with their constant of 1e-5 inside the logarithms. Ours is measured
 twice: with that constant, which asks for the same rounding, and as it is by default, exact. All three run in
-the same process, in turn, on one thread; a time is the shortest of many. Exit code 1 where a target is missed:
-by default, median over all losses at least 2.5 times as fast; em, gr, gpr and em-pl (VLPL's) at least 3 times;
-none below 0.95 either way.
+the same process, in turn, on one thread; a time is the shortest of many. Exit code 1 where a target is
+missed: by default, median over all losses at least 2.5 times as fast; em, gr, gpr and em-pl (VLPL's) at
+least 3 times; none below 0.95 either way.
 """
 
 from __future__ import annotations
