@@ -10,6 +10,9 @@ from typing import Any
 
 import pytest
 
+# As many test processes as cores: a thread more in each would only wait. Set before torch is imported.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 TINY_MODEL: dict[str, Any] = {
     "embed_dim": 32,
     "vision_cfg": {"image_size": 32, "layers": 2, "width": 32, "head_width": 16, "patch_size": 8},

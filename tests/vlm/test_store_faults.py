@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from onelabel.io.errors import ImageError, OneLabelError
@@ -35,6 +36,9 @@ def killed_at(photos: Any, path: Path, sync: int) -> None:
     """Embed in another process that gets SIGKILL at its ``sync``-th fsync, in the middle of writing."""
 
     def work() -> None:
+        torch.set_num_threads(
+            1
+        )  # the threads of the parent do not live on in a fork; waiting for them is for ever
         real, count = os.fsync, 0
 
         def fsync(handle: int) -> None:
