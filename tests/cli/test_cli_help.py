@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import time
 from importlib import import_module
 from importlib.util import find_spec
+from inspect import signature
 
 import pytest
 
 import onelabel
 from onelabel.cli import COMMANDS, main
+from onelabel.methods.registry import catalogue, load
 
 LIGHT = """
 import sys, time
@@ -52,12 +55,16 @@ def test_help_of_a_command_is_light_and_has_examples(name: str) -> None:
     assert "null" not in out and "type:" not in out
 
 
-def test_help_of_a_method_shows_its_parameters(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("name", [entry.name for entry in catalogue()])
+def test_help_of_a_method_says_what_its_parameters_are(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
-        main(["train", "--method", "em", "--help"])
+        main(["train", "--method", name, "--help"])
     assert ended.value.code == 0
-    out = capsys.readouterr().out
-    assert "--method.alpha" in out and "--method.gamma" not in out
+    options = capsys.readouterr().out.partition("options:")[2].split("\n  --method.")[1:]
+    head = re.compile(r"\A([\w-]+)\S* ?\S*\s+(.+)\Z", re.DOTALL)
+    found = dict(head.findall(option)[0] for option in options)
+    assert found.keys() == {"name", *(key.replace("_", "-") for key in signature(load(name)).parameters)}
+    assert not [key for key, text in found.items() if text.startswith("(default")]
 
 
 def test_every_command_has_a_file() -> None:

@@ -169,6 +169,20 @@ def test_the_recorded_config_trains_the_same_model(workshop: Workshop, tmp_path:
     assert len(epochs(changed)) == 2
 
 
+def test_a_config_written_by_hand(workshop: Workshop, tmp_path: Path) -> None:
+    file, run = tmp_path / "em.yaml", tmp_path / "run"
+    content = {"method": {"name": "em", "alpha": 0.2}, "select": "full", "epochs": 2, "mirror": False}
+    content |= {"labels": str(workshop.single), "features": str(workshop.features)}
+    file.write_text(yaml.safe_dump(content, allow_unicode=True), encoding="utf-8")
+    assert main(["train", "--config", str(file), "--out", str(run), "--seed", "3"]) == 0
+    options = ["--method", "em", "--method.alpha", "0.2", "--select", "full", "--no-mirror", "--seed", "3"]
+    same = train(workshop, tmp_path / "same", *options, "--epochs", "2")
+    assert model(same) == model(run)
+    assert {key: config(run)[key] for key in ("seed", "mirror", "method")} == {
+        "seed": 3, "mirror": False, "method": {"name": "em", "alpha": 0.2, "eps": 0.0, "reduction": "mean"},
+    }  # fmt: skip
+
+
 def test_the_recorded_config_fine_tunes_the_same_model(workshop: Workshop, tmp_path: Path) -> None:
     options = ["--images", str(workshop.photos), "--backbone", workshop.backbone, "--workers", "0"]
     arguments = ["train", str(workshop.single), *options, "--method", "em", "--select", "full"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import itertools
 import re
+import sys
 from argparse import Action, ArgumentError, RawDescriptionHelpFormatter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -45,7 +46,7 @@ class _HelpFormatter(DefaultHelpFormatter, RawDescriptionHelpFormatter):
     """Keeps the line ends of descriptions, so that examples can be copied; shows defaults without types."""
 
     def _expand_help(self, action: Action) -> str:
-        return re.sub(_TYPE_AND_DEFAULT, _default_only, super()._expand_help(action))
+        return re.sub(_TYPE_AND_DEFAULT, _default_only, super()._expand_help(action)).replace("``", "")
 
     def _format_action_invocation(self, action: Action) -> str:
         return super()._format_action_invocation(action).replace(" ,", ",").rstrip()
@@ -118,7 +119,8 @@ def _add_choice(parser: ArgumentParser, choice: Choice, name: str | None, argv: 
     parser.add_argument(f"{flag}.name", default=name, help=help_text)
     kind = choice.resolve(name)
     try:
-        parser.add_class_arguments(kind, choice.key, instantiate=False, skip=set(choice.skip))
+        parser.add_class_arguments(kind, choice.key, as_group=False, instantiate=False, skip=set(choice.skip))
+        _describe(parser, choice.key, kind)
     except ValueError as error:
         raise OneLabelError(f"the parameters of {choice.key} {name!r} cannot be read: {error}") from None
     return [
@@ -127,6 +129,16 @@ def _add_choice(parser: ArgumentParser, choice: Choice, name: str | None, argv: 
         else argument
         for argument in argv
     ]
+
+
+def _describe(parser: ArgumentParser, key: str, kind: type) -> None:
+    """Say what a parameter is where the class leaves that to the function beside it, as losses do."""
+    functions = inspect.getmembers(sys.modules[kind.__module__], inspect.isfunction)
+    documented = [parse_docstring(inspect.getdoc(function) or "").params for _, function in functions]
+    texts = {f"{key}.{found.arg_name}": found.description for found in itertools.chain(*documented)}
+    for action in parser._actions:
+        if action.dest in texts and not (action.help or "").strip():
+            action.help = texts[action.dest]
 
 
 def _spell_as_flags(parser: ArgumentParser) -> set[str]:
