@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 import pytest
@@ -46,12 +45,13 @@ class Desk:
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
         return path
 
-    def listing(self) -> dict[str, str]:
-        """Return the digest of every file on the desk and beside it, by name."""
-        return {
-            str(path): hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
-            for path in self.path.parent.rglob("*")
-        }
+    def listing(self) -> dict[str, tuple[int, ...]]:
+        """Return for each file on the desk and beside it what changes when it is written; () for folders."""
+        found: dict[str, tuple[int, ...]] = {}
+        for path in self.path.parent.rglob("*"):
+            stat = path.stat()
+            found[str(path)] = (stat.st_ino, stat.st_size, stat.st_mtime_ns) if path.is_file() else ()
+        return found
 
     def complaint(self, *arguments: str) -> str:
         """Run a command that must fail as a mistake of the user does; return what it says."""
