@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import f1_score  # type: ignore[import-untyped]
 
-from onelabel.evaluation.thresholds import best_f1_threshold
+from onelabel.evaluation.thresholds import best_f1_threshold, recall_threshold
 
 
 @st.composite
@@ -41,3 +41,18 @@ def test_no_threshold_has_a_higher_f1(problem: tuple[Any, Any]) -> None:
 def test_what_is_unknown_has_no_say() -> None:
     scores, labels = np.array([[0.9], [0.8], [0.2]]), np.array([[1], [0], [-1]], np.int8)
     assert best_f1_threshold(scores, labels) == best_f1_threshold(scores[[0, 2]], labels[[0, 2]]) == 0.55
+
+
+@given(problems(), st.floats(0.01, 1.0))
+@settings(max_examples=60, deadline=None)
+def test_the_recall_is_reached_and_no_higher_threshold_reaches_it(
+    problem: tuple[Any, Any], recall: float
+) -> None:
+    scores, labels = problem
+    positive = scores[labels == 1]
+    found = recall_threshold(scores, labels, recall)
+    if not len(positive):
+        assert np.isnan(found)
+        return
+    assert (positive >= found).mean() >= recall
+    assert (positive > found).mean() < recall

@@ -17,7 +17,7 @@ from onelabel.evaluation.selection import (
     selection_score,
     selection_sentence,
 )
-from onelabel.evaluation.thresholds import best_f1_threshold
+from onelabel.evaluation.thresholds import best_f1_threshold, recall_threshold
 from onelabel.evaluation.top_k import TopK, top_k
 
 __all__ = [
@@ -37,6 +37,7 @@ __all__ = [
     "pseudo_quality",
     "pu_auc",
     "pu_recall_at_k",
+    "recall_threshold",
     "require_selectable",
     "selection_score",
     "selection_sentence",

@@ -102,6 +102,8 @@ def class_lines(
     class_ids: Sequence[str], known: Support, mean_ap: MeanAP, pu: PuAuc | None, limit: int
 ) -> list[str]:
     """Return a table of the ``limit`` classes with the lowest AP, then of those without one."""
+    if limit == 0:
+        return []
     order = np.argsort(mean_ap.ap, kind="stable")[:limit]  # NaN sorts last
     pu_header = [] if pu is None else ["pu_auc"]
     rows = [["class, lowest AP first", "AP", "present", "absent", "unknown", *pu_header]]

@@ -40,3 +40,27 @@ def best_f1_threshold(scores: Matrix, labels: Matrix) -> float:
     f1[:-1][ranked[:-1] == lower[:-1]] = -1.0  # equal scores are called alike
     best = int(np.argmax(f1))
     return float((ranked[best] + lower[best]) / 2)
+
+
+def recall_threshold(scores: Matrix, labels: Matrix, recall: float = 0.9) -> float:
+    """Return the highest threshold at which a share of the known positives is called present.
+
+    All that positives alone can tell: nobody knows how many others are called present, too.
+
+    Args:
+        scores: (N, C) logits or probabilities, finite.
+        labels: (N, C), +1 present, 0 unknown, -1 absent.
+        recall: the share, above 0 and up to 1.
+
+    Returns:
+        The score of a known positive; NaN where there is none.
+
+    Example:
+        >>> recall_threshold([[0.9, 0.1], [0.6, 0.7]], np.array([[1, 0], [1, 1]]), recall=0.6)
+        0.7
+    """
+    positive = np.sort(as_array(scores)[as_array(labels) == 1].astype(np.float64))[::-1]
+    if not len(positive):
+        return float("nan")
+    shares = np.arange(1, len(positive) + 1) / len(positive)
+    return float(positive[np.searchsorted(shares, recall)])

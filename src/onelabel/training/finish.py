@@ -11,7 +11,7 @@ import torch
 
 from onelabel.evaluation.evaluate import evaluate
 from onelabel.evaluation.selection import selection_sentence
-from onelabel.evaluation.thresholds import best_f1_threshold
+from onelabel.evaluation.thresholds import best_f1_threshold, recall_threshold
 from onelabel.labels.table import LabelTable
 from onelabel.models.backbones import Backbone
 from onelabel.models.bundle import Bundle, Thresholds
@@ -20,6 +20,9 @@ from onelabel.training.common import Trained
 from onelabel.training.parts import Parts
 from onelabel.training.recipe import Recipe
 from onelabel.training.run_folder import RunFolder
+
+_RECALL = 0.9
+"""Share of the known positives that decisions find where nothing known can be wrong."""
 
 
 def finish_run(
@@ -71,13 +74,21 @@ def _thresholds(parts: Parts, trained: Trained) -> Thresholds:
 
     What is unknown in training keeps probabilities that mean little: with EM they stay near 0.5.
     """
+    classes = parts.train.num_classes
     if parts.val is None or trained.val_logits is None:
-        return Thresholds.not_calibrated(parts.train.num_classes)
-    cut = best_f1_threshold(torch.sigmoid(torch.from_numpy(trained.val_logits)), parts.val.dense())
+        return Thresholds.not_calibrated(classes)
+    probs, labels = torch.sigmoid(torch.from_numpy(trained.val_logits)), parts.val.dense()
+    cut = best_f1_threshold(probs, labels)
+    source = f"best pooled F1 on {len(labels)} validation images, one for all classes"
     if math.isnan(cut):
-        return Thresholds.not_calibrated(parts.train.num_classes)
-    source = f"best pooled F1 on {len(parts.val)} validation images, one for all classes"
-    return Thresholds(np.full(parts.train.num_classes, cut), source)
+        cut = recall_threshold(probs, labels, _RECALL)
+        source = (
+            f"{_RECALL:.0%} of the known positives of {len(labels)} validation images reach it, one for all "
+            "classes; without known absences, how many decisions are false is not known"
+        )
+    return (
+        Thresholds.not_calibrated(classes) if math.isnan(cut) else Thresholds(np.full(classes, cut), source)
+    )
 
 
 def _facts(table: LabelTable) -> dict[str, int]:
