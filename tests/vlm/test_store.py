@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from onelabel.images import dataset
 from onelabel.images.decode import decode
 from onelabel.io.errors import OneLabelError
 from onelabel.io.ids import IdTable
+from onelabel.vlm import embed
 from onelabel.vlm.encoder import load_encoder
 from onelabel.vlm.layout import usual_shard_rows
 from onelabel.vlm.store import EmbeddingStore, write_store
@@ -62,7 +62,7 @@ def test_an_image_is_decoded_once(photos: Any, tmp_path: Path, monkeypatch: pyte
         seen.append(path)
         return decode(path, max_pixels)
 
-    monkeypatch.setattr(dataset, "decode", counted)
+    monkeypatch.setattr(embed, "decode", counted)
     photos.write(tmp_path / "store")
     assert sorted(seen) == sorted(photos.root / name for name in photos.ids)
     assert photos.encoder.images == 2 * 23

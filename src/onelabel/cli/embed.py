@@ -12,6 +12,7 @@ EXAMPLES = """
 onelabel embed labels.csv --images photos --backbone resnet50.tv_in1k --out features
 onelabel embed labels.csv --images photos --vlm ViT-B-16/openai --out clip
 onelabel embed labels.csv --images photos --vlm local-dir:my_clip --out clip
+onelabel embed labels.csv --images photos --vlm ViT-B-16/openai --views grid:4 --out tiles
 """
 
 
@@ -22,6 +23,8 @@ def embed(
     out: str,
     vlm: str | None = None,
     backbone: str | None = None,
+    views: str = "global",
+    preprocess: str = "encoder",
     mirrored: bool = True,
     batch_size: int = 32,
     workers: int = 1,
@@ -40,8 +43,10 @@ def embed(
         out: folder to make.
         vlm: vision-language model: ARCHITECTURE/WEIGHTS, hf-hub:OWNER/NAME or local-dir:PATH.
         backbone: timm network: name or local-dir:PATH.
+        views: what is encoded of each photo: global, grid:G, grid:G+overlap or pyramid:G.
+        preprocess: encoder (its own), released-vlpl or released-aevlp (as those codes do).
         mirrored: also encode the mirror image of each photo, for training with mirroring.
-        batch_size: photos per pass through the network.
+        batch_size: views per pass through the network.
         workers: extra processes that read photos; 0 for none.
         max_pixels: largest allowed width × height of a photo.
         device: where the network runs, such as cpu or cuda.
@@ -63,6 +68,8 @@ def embed(
         out,
         kind=kind,
         spec=str(spec),
+        views=views,
+        preprocess=preprocess,
         mirrored=mirrored,
         batch_size=batch_size,
         workers=workers,
@@ -70,4 +77,5 @@ def embed(
         device=device,
         overwrite=overwrite,
     )
-    print(f"{len(store.ids)} photos × {store.dim} numbers written to {out}")
+    seen = f" × {len(store.views)} views" if len(store.views) > 1 else ""
+    print(f"{len(store.ids)} photos{seen} × {store.dim} numbers written to {out}")

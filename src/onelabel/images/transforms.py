@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
+from torch.nn.functional import interpolate
 
 from onelabel.images.colour import to_rgb
 from onelabel.io.errors import OneLabelError
@@ -19,6 +21,23 @@ _FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.B
 _RESIZES = ("squash", "crop")
 _LONGEST_WHOLE_RESIZE = 16  # times the shorter side
 _Triple = tuple[float, float, float]
+Pixels = NDArray[np.uint8]
+
+
+class Preprocessing(Protocol):
+    """From an RGB image to a network's input, in two steps: small whole numbers travel between processes."""
+
+    def pixels(self, image: Image.Image) -> Pixels:
+        """Resize and cut an image to (3, side, side) uint8."""
+
+    def tile_pixels(self, tile: Pixels) -> Pixels:
+        """Resize and cut a part of an image, (height, width, 3), to (3, side, side) uint8."""
+
+    def normalise(self, pixels: Tensor) -> Tensor:
+        """Turn pixels (B, 3, side, side) uint8 into the network's input (B, 3, S, S) float32."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the settings as JSON-ready values."""
 
 
 @dataclass(frozen=True)
@@ -82,10 +101,32 @@ class Preprocess:
 
     def __call__(self, image: Image.Image) -> Tensor:
         """Return the image as a float32 tensor of shape (3, size, size)."""
-        pixels = np.asarray(self._resized(to_rgb(image)))
-        tensor = torch.from_numpy(pixels.transpose(2, 0, 1).astype(np.float32, order="C"))
+        return self.normalise(torch.from_numpy(self.pixels(image))[None])[0]
+
+    def pixels(self, image: Image.Image) -> Pixels:
+        """Return the image resized and cut, (3, size, size) uint8."""
+        return np.asarray(self._resized(to_rgb(image))).transpose(2, 0, 1).copy()
+
+    def tile_pixels(self, tile: Pixels) -> Pixels:
+        """Return a part of an image, (height, width, 3) uint8, resized and cut as :meth:`pixels` does.
+
+        torch resizes whole numbers with vector instructions; at most one of the 256 levels differs.
+        """
+        height, width = tile.shape[:2]
+        columns, rows = self._scaled((width, height))
+        if max(columns, rows) > _LONGEST_WHOLE_RESIZE * min(columns, rows):
+            return self.pixels(Image.fromarray(tile))
+        channels = torch.from_numpy(tile).permute(2, 0, 1)[None]
+        resized = interpolate(channels, size=(rows, columns), mode=self.interpolation, antialias=True)
+        left, top = (round(max(side - self.size, 0) / 2) for side in (columns, rows))
+        cut: Pixels = resized[0, :, top : top + self.size, left : left + self.size].numpy()
+        return cut
+
+    def normalise(self, pixels: Tensor) -> Tensor:
+        """Turn pixels (B, 3, H, W) uint8 into float32."""
+        tensor = pixels.float()
         # Divided in this order, as torchvision does, the values are equal to the last bit.
-        return tensor.div_(255).sub_(_column(self.mean)).div_(_column(self.std))
+        return tensor.div_(255).sub_(_column(self.mean, tensor)).div_(_column(self.std, tensor))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the settings as JSON-ready values, for :meth:`from_dict`."""
@@ -104,15 +145,20 @@ class Preprocess:
             raise OneLabelError(f"preprocessing settings are not complete or not valid: {error}") from error
 
     def _resized(self, image: Image.Image) -> Image.Image:
-        scaled = math.floor(self.size / self.crop_fraction)
-        width, height = scaled, scaled
-        if self.resize == "crop":
-            if max(image.size) > _LONGEST_WHOLE_RESIZE * min(image.size):
-                image = _middle(image, _LONGEST_WHOLE_RESIZE * min(image.size))
-            width, height = (int(scaled * side / min(image.size)) for side in image.size)
+        if self.resize == "crop" and max(image.size) > _LONGEST_WHOLE_RESIZE * min(image.size):
+            image = _middle(image, _LONGEST_WHOLE_RESIZE * min(image.size))
+        width, height = self._scaled(image.size)
         if image.size != (width, height):
             image = image.resize((width, height), _FILTERS[self.interpolation])
         return _middle(image, self.size)
+
+    def _scaled(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Return width and height after the resize, before the cut."""
+        scaled = math.floor(self.size / self.crop_fraction)
+        if self.resize == "squash":
+            return scaled, scaled
+        width, height = (int(scaled * side / min(size)) for side in size)
+        return width, height
 
 
 def _middle(image: Image.Image, size: int) -> Image.Image:
@@ -124,8 +170,8 @@ def _middle(image: Image.Image, size: int) -> Image.Image:
     return image.crop((left, top, left + width, top + height))
 
 
-def _column(values: _Triple) -> Tensor:
-    return torch.tensor(values, dtype=torch.float32).view(3, 1, 1)
+def _column(values: _Triple, like: Tensor) -> Tensor:
+    return torch.tensor(values, dtype=torch.float32, device=like.device).view(3, 1, 1)
 
 
 def _triple(values: Any) -> _Triple:

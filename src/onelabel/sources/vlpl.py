@@ -15,6 +15,7 @@ from onelabel.io.errors import OneLabelError
 from onelabel.labels.table import ClassInfo, LabelTable
 from onelabel.vlm.encoder import Encoder
 from onelabel.vlm.features import FeatureStore, align
+from onelabel.vlm.made_by import require_made_by
 from onelabel.vlm.prompts import DEFAULT_TEMPLATES, text_features
 from onelabel.vlm.store import EmbeddingStore
 
@@ -175,7 +176,7 @@ class VlplSource:
             OneLabelError: the store was made with another encoder, or a template or setting is wrong.
         """
         check_settings(temperature, threshold, negatives)
-        store.require(encoder.image_fingerprint)
+        require_made_by(store, encoder)
         texts = text_features(encoder, classes, templates)
         return cls(store, texts, temperature, threshold, negatives)
 

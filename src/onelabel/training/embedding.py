@@ -5,11 +5,15 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from onelabel.images.named import named_preprocessing
 from onelabel.images.parts import in_parts
+from onelabel.images.views import view_plan
 from onelabel.labels.table import LabelTable
 from onelabel.models.backbones import Backbone, load_backbone
 from onelabel.training.find_photos import find_photos
 from onelabel.vlm.encoder import load_encoder
+from onelabel.vlm.fingerprint import seen_through
+from onelabel.vlm.made_by import PREPROCESS
 from onelabel.vlm.store import EmbeddingStore, write_store
 
 
@@ -46,6 +50,8 @@ def embed_photos(
     max_pixels: int,
     device: str,
     overwrite: bool,
+    views: str = "global",
+    preprocess: str = "encoder",
 ) -> EmbeddingStore:
     """Encode the photos of a table.
 
@@ -56,27 +62,33 @@ def embed_photos(
         kind: "timm" or "open_clip".
         spec: name of the encoder.
         mirrored: also encode mirror images.
-        batch_size: photos per pass.
+        batch_size: views per pass.
         workers: extra processes that read photos.
         max_pixels: larger photos are refused.
         device: where the network runs.
         overwrite: replace an existing store.
+        views: name of the plan of views, see :func:`onelabel.images.views.view_plan`.
+        preprocess: name, see :func:`onelabel.images.named.named_preprocessing`.
 
     Raises:
-        OneLabelError: photos are missing, the encoder cannot be loaded, or the store cannot be written.
+        OneLabelError: an unknown plan or preprocessing, photos are missing, the encoder cannot be loaded, or
+            the store cannot be written.
     """
-    paths = find_photos(table, root)
+    plan, paths = view_plan(views), find_photos(table, root)
     encoder = TimmEncoder(load_backbone(spec), device) if kind == "timm" else load_encoder(spec, device)
+    pixels = named_preprocessing(preprocess, encoder.preprocess)
     return write_store(
         out,
         root=root,
         ids=table.ids,
         paths=paths,
         encoder=encoder.encode_images,
-        preprocess=encoder.preprocess,
+        preprocess=pixels,
         dim=encoder.dim,
-        fingerprint=encoder.image_fingerprint,
-        encoder_spec={"kind": kind, "spec": spec},
+        fingerprint=seen_through(encoder.image_fingerprint, pixels, plan),
+        encoder_spec={"kind": kind, "spec": spec, PREPROCESS: preprocess},
+        views=plan,
+        device=device,
         mirrored=mirrored,
         batch_size=batch_size,
         workers=workers,

@@ -14,6 +14,7 @@ from onelabel.sources.registry import load as load_source
 from onelabel.sources.registry import reads_store
 from onelabel.vlm.encoder import load_encoder
 from onelabel.vlm.features import FeatureStore
+from onelabel.vlm.made_by import require_made_by
 from onelabel.vlm.prompts import text_features
 from onelabel.vlm.store import EmbeddingStore
 
@@ -35,12 +36,17 @@ def backbone_under(store: FeatureStore) -> Backbone | None:
     kind, spec = _encoder_of(store)
     if kind == "timm":
         backbone = load_backbone(spec)
-        store.require(backbone.fingerprint)
+        store.require(_of_whole_images(backbone.fingerprint, store))
         return backbone
     encoder = load_encoder(spec)
-    store.require(encoder.image_fingerprint)
+    store.require(_of_whole_images(encoder.image_fingerprint, store))
     tower = encoder.model.get_submodule("visual")
     return open_clip_backbone(tower, encoder.config, encoder.preprocess, spec)
+
+
+def _of_whole_images(fingerprint: Mapping[str, str], store: EmbeddingStore) -> dict[str, str]:
+    """A head reads the first view, which is the whole image in every plan."""
+    return {**fingerprint, "views": store.fingerprint.get("views", "")}
 
 
 def _encoder_of(store: EmbeddingStore) -> tuple[str, str]:
@@ -86,7 +92,7 @@ def open_source(
     if made_by != "open_clip":
         raise OneLabelError(f"{store} was made by a backbone, which knows no words: embed with --vlm instead")
     encoder = load_encoder(spec)
-    embeddings.require(encoder.image_fingerprint)
+    require_made_by(embeddings, encoder)
     return _built(
         kind, {"store": embeddings, "texts": text_features(encoder, classes, templates), **parameters}
     )

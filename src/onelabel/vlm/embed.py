@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,8 +13,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from onelabel.images.dataset import ImageRows
-from onelabel.images.transforms import Preprocess, mirror
+from onelabel.images.decode import decode
+from onelabel.images.transforms import Pixels, Preprocessing, mirror
+from onelabel.images.views import ViewPlan
 from onelabel.io.errors import ImageError, OneLabelError
 from onelabel.io.ids import IdTable
 from onelabel.io.manifest import digest_file
@@ -22,27 +25,34 @@ from onelabel.vlm.layout import Manifest, Plan, load_array
 ImageEncoder = Callable[[Tensor], Tensor]
 """Any callable (B, 3, H, W) -> (B, D): an encoder's ``encode_images``, or a backbone."""
 
-_Item = tuple[Tensor, NDArray[np.uint8]]
+_Item = tuple[Pixels, NDArray[np.uint8]]
+_Batch = tuple[Tensor, NDArray[np.uint8]]
 
 
 class HashedImages(Dataset[_Item | ImageError]):
-    """Pixels and content hash of each image; a bad image is handed on as its error.
+    """Pixels of all views and content hash of each image; a bad image is handed on as its error.
 
-    An error that a loader worker *raises* comes out as another type, so it is returned and raised outside.
+    An image is decoded once, whatever the number of views. Its pixels leave a worker as uint8, a quarter of
+    what the encoder reads. An error that a loader worker *raises* comes out as another type, so it is
+    returned and raised outside.
 
     Args:
         root: image folder.
         paths: file of each image below ``root``.
         preprocess: what makes an image the encoder's input.
+        views: what is cut from an image.
         max_pixels: refuse larger images before decoding.
     """
 
-    def __init__(self, root: Path, paths: IdTable, preprocess: Preprocess, max_pixels: int) -> None:
-        self._rows = ImageRows(root, paths, preprocess, max_pixels)
+    def __init__(
+        self, root: Path, paths: IdTable, preprocess: Preprocessing, views: ViewPlan, max_pixels: int
+    ) -> None:
+        self._root, self._paths = root, paths
+        self._preprocess, self._views, self._max_pixels = preprocess, views, max_pixels
 
     def path(self, index: int) -> Path:
         """Return the file of an image."""
-        return self._rows.root / self._rows.ids.text(index)
+        return self._root / self._paths.text(index)
 
     def hash(self, index: int) -> NDArray[np.uint8]:
         """Return the SHA-256 of the file of an image, (32,) uint8.
@@ -56,29 +66,73 @@ class HashedImages(Dataset[_Item | ImageError]):
             raise ImageError(self.path(index), f"cannot be read: {error.strerror or error}") from None
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self._paths)
 
     def __getitem__(self, index: int) -> _Item | ImageError:
         try:
             digest = self.hash(index)
-            return self._rows[index][1], digest
+            image = decode(self.path(index), self._max_pixels)
+            return self._views.pixels(image, self._preprocess), digest
         except ImageError as error:
             return error
 
 
-def _collate(items: list[_Item | ImageError]) -> _Item | ImageError:
+@dataclass(frozen=True)
+class Encoding:
+    """How pixels become vectors.
+
+    Args:
+        encoder: called without gradients.
+        preprocess: what makes an image the encoder's input.
+        views_at_once: views per call of the encoder.
+        workers: processes that read and decode.
+        device: where pixels are normalised; the encoder's own device saves three quarters of the transfer.
+    """
+
+    encoder: ImageEncoder
+    preprocess: Preprocessing
+    views_at_once: int
+    workers: int
+    device: str = "cpu"
+
+    @torch.inference_mode()
+    def __call__(self, pixels: Tensor, plan: Plan) -> Tensor:
+        """Return the vectors (B, V, 2 or 1, D) float32 of pixels (B, V, 3, side, side) uint8.
+
+        Raises:
+            OneLabelError: the encoder gives something else than one vector of D numbers for each image.
+        """
+        every = pixels.flatten(0, 1)
+        parts = [self._versions(part, plan) for part in torch.split(every, self.views_at_once)]
+        return torch.cat(parts).view(*pixels.shape[:2], 1 + plan.mirrored, plan.dim)
+
+    def _versions(self, pixels: Tensor, plan: Plan) -> Tensor:
+        images = self.preprocess.normalise(pixels.to(self.device))
+        versions = [images, mirror(images)] if plan.mirrored else [images]
+        features = [self.encoder(version).float().cpu() for version in versions]
+        expected = (len(images), plan.dim)
+        for feature in features:
+            if feature.shape != expected:
+                raise OneLabelError(
+                    f"the encoder gives {tuple(feature.shape)} for a batch, expected {expected}"
+                )
+        return torch.stack(features, dim=1)
+
+
+def _collate(items: list[_Item | ImageError]) -> _Batch | ImageError:
     good = []
     for item in items:
         if isinstance(item, ImageError):
             return item
         good.append(item)
-    return torch.stack([pixels for pixels, _ in good]), np.stack([digest for _, digest in good])
+    pixels = torch.stack([torch.from_numpy(pixels) for pixels, _ in good])
+    return pixels, np.stack([digest for _, digest in good])
 
 
 def _stream(
     images: HashedImages, batches: Sequence[range], workers: int
 ) -> Iterator[tuple[range, Tensor, NDArray[np.uint8]]]:
-    loader: DataLoader[_Item | ImageError] = DataLoader(
+    loader: DataLoader[Any] = DataLoader(
         images, batch_sampler=[list(batch) for batch in batches], num_workers=workers, collate_fn=_collate
     )
     try:
@@ -95,10 +149,7 @@ def _stream(
         ) from error
 
 
-def embed_shards(
-    manifest: Manifest, images: HashedImages, encoder: ImageEncoder,
-    batch_size: int, workers: int, advance: Advance,
-) -> None:  # fmt: skip
+def embed_shards(manifest: Manifest, images: HashedImages, encoding: Encoding, advance: Advance) -> None:
     """Embed the images of all shards still to do and add each shard as it is finished.
 
     An image is decoded once; its mirror image is the decoded one flipped.
@@ -109,10 +160,11 @@ def embed_shards(
     """
     plan = manifest.plan
     shards = [plan.rows_of(number) for number in range(len(manifest.shards), plan.num_shards)]
-    batches = [rows[i : i + batch_size] for rows in shards for i in range(0, len(rows), batch_size)]
+    size = max(1, encoding.views_at_once // len(plan.views))
+    batches = [rows[i : i + size] for rows in shards for i in range(0, len(rows), size)]
     features, hashes = [], []
-    for index, pixels, digests in _stream(images, batches, workers):
-        features.append(_embed(encoder, pixels, plan, index))
+    for index, pixels, digests in _stream(images, batches, encoding.workers):
+        features.append(_halved(encoding(pixels, plan), plan, index))
         hashes.append(digests)
         advance(len(index))
         if index.stop == plan.rows_of(len(manifest.shards)).stop:
@@ -120,16 +172,8 @@ def embed_shards(
             features, hashes = [], []
 
 
-@torch.inference_mode()
-def _embed(encoder: ImageEncoder, images: Tensor, plan: Plan, index: range) -> NDArray[np.float16]:
-    versions = [images, mirror(images)] if plan.mirrored else [images]
-    features = [encoder(version).float().cpu() for version in versions]
-    for feature in features:
-        if feature.shape != (len(images), plan.dim):
-            raise OneLabelError(
-                f"the encoder gives {tuple(feature.shape)} for a batch, expected {(len(images), plan.dim)}"
-            )
-    rows = torch.stack(features, dim=1)[:, None].to(torch.float16)
+def _halved(features: Tensor, plan: Plan, index: range) -> NDArray[np.float16]:
+    rows = features.to(torch.float16)
     bad = (~torch.isfinite(rows)).flatten(1).any(dim=1)
     if bad.any():
         name = plan.ids.text(index[int(bad.nonzero()[0])])

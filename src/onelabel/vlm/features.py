@@ -9,10 +9,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from onelabel.images.views import GLOBAL
 from onelabel.io.errors import OneLabelError
 from onelabel.io.ids import IdTable
 from onelabel.io.manifest import digest_file
-from onelabel.vlm.fingerprint import GLOBAL_VIEW
 from onelabel.vlm.store import EmbeddingStore
 
 
@@ -59,7 +59,7 @@ class ArrayStore:
         [[[0.0, 1.0]], [[0.0, 1.0]]]
     """
 
-    views = (GLOBAL_VIEW,)
+    views = (GLOBAL,)
     mirrored = False
 
     def __init__(

@@ -10,10 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from onelabel.images.transforms import Preprocess
+from onelabel.images.transforms import Preprocess, Preprocessing
+from onelabel.images.views import GLOBAL, ViewPlan
 from onelabel.io.manifest import digest_json
-
-GLOBAL_VIEW = "global"
 
 
 def digest_weights(state: Mapping[str, Tensor]) -> str:
@@ -41,8 +40,23 @@ def image_fingerprint(config: Mapping[str, Any], weights: str, preprocess: Prepr
         "weights": weights,
         "activation": "quick_gelu" if config.get("quick_gelu") else "gelu",
         "preprocessing": json.dumps(preprocess.to_dict(), sort_keys=True),
-        "views": GLOBAL_VIEW,
+        "views": GLOBAL,
     }
+
+
+def seen_through(
+    fingerprint: Mapping[str, str], preprocess: Preprocessing, views: ViewPlan
+) -> dict[str, str]:
+    """Return the fingerprint of an encoder that is shown other views, or other pixels, than it asks for.
+
+    Example:
+        >>> from onelabel.images.views import view_plan
+        >>> own = Preprocess(224, "crop", "bicubic", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+        >>> seen_through({"weights": "a", "views": "global"}, own, view_plan("grid:4"))["views"]
+        'grid:4'
+    """
+    described = json.dumps(preprocess.to_dict(), sort_keys=True)
+    return {**fingerprint, "preprocessing": described, "views": views.spec}
 
 
 def differing_parts(one: Mapping[str, str], other: Mapping[str, str]) -> list[str]:

@@ -25,11 +25,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from onelabel.images.views import GLOBAL
 from onelabel.io.atomic import atomic_write
 from onelabel.io.errors import OneLabelError
 from onelabel.io.ids import IdTable
 from onelabel.io.manifest import digest_file, read_manifest, write_manifest
-from onelabel.vlm.fingerprint import GLOBAL_VIEW, differing_parts
+from onelabel.vlm.fingerprint import differing_parts
 
 KIND, VERSION = "onelabel-store", 1
 MANIFEST = "manifest.json"
@@ -87,7 +88,7 @@ class Plan:
     fingerprint: Mapping[str, str]
     mirrored: bool
     shard_rows: int
-    views: tuple[str, ...] = (GLOBAL_VIEW,)
+    views: tuple[str, ...] = (GLOBAL,)
     encoder: Mapping[str, str] = field(default_factory=dict)
 
     @property

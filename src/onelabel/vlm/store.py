@@ -10,14 +10,16 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from onelabel.images.decode import MAX_PIXELS
-from onelabel.images.transforms import Preprocess
+from onelabel.images.transforms import Preprocessing
+from onelabel.images.views import ViewPlan
 from onelabel.io.atomic import check_output
 from onelabel.io.errors import ImageError, OneLabelError
 from onelabel.io.ids import IdTable
 from onelabel.io.manifest import read_manifest
 from onelabel.io.progress import progress
-from onelabel.vlm.embed import HashedImages, ImageEncoder, check_images_unchanged, embed_shards
+from onelabel.vlm.embed import Encoding, HashedImages, ImageEncoder, check_images_unchanged, embed_shards
 from onelabel.vlm.fingerprint import differing_parts
+from onelabel.vlm.gather import gather, view_bits
 from onelabel.vlm.layout import KIND, MANIFEST, VERSION, Manifest, Plan, load_array, usual_shard_rows
 
 
@@ -84,7 +86,7 @@ class EmbeddingStore:
 
         Args:
             index: (B,) rows, 0 or more, in any order and repeated if wanted.
-            mirrored: (B,) bool: take the mirror image; None for never.
+            mirrored: (B,) bool, or (B, V) for each view: take the mirror image; None for never.
 
         Returns:
             (B, V, D) float32.
@@ -96,15 +98,10 @@ class EmbeddingStore:
         rows = np.asarray(index, np.int64).reshape(-1)
         if len(rows) and not 0 <= rows.min() <= rows.max() < len(self):
             raise IndexError(f"rows {rows.min()} to {rows.max()} of a store with {len(self)}")
-        bits = np.zeros(len(rows), np.intp) if mirrored is None else np.asarray(mirrored).astype(np.intp)
+        bits = view_bits(mirrored, len(rows), len(self.views))
         if bits.any() and not self.mirrored:
             raise OneLabelError(f"the store {self.path} has no rows for mirror images: embed again with them")
-        out = np.empty((len(rows), len(self.views), self.dim), np.float32)
-        shards = rows // self._shard_rows
-        for shard in np.unique(shards):
-            here = shards == shard
-            out[here] = self._shards[shard][rows[here] - shard * self._shard_rows, :, bits[here]]
-        return out
+        return gather(self._shards, self._shard_rows, rows, bits)
 
     def require(self, fingerprint: Mapping[str, str]) -> None:
         """Check that the store was made by the encoder that is in use now.
@@ -134,14 +131,16 @@ def write_store(
     root: str | Path,
     ids: IdTable,
     encoder: ImageEncoder,
-    preprocess: Preprocess,
+    preprocess: Preprocessing,
     dim: int,
     fingerprint: Mapping[str, str],
     encoder_spec: Mapping[str, str] | None = None,
     paths: IdTable | None = None,
+    views: ViewPlan = ViewPlan(),  # noqa: B008 (frozen)
     mirrored: bool = True,
     batch_size: int = 64,
     workers: int = 0,
+    device: str = "cpu",
     max_pixels: int = MAX_PIXELS,
     shard_rows: int | None = None,
     overwrite: bool = False,
@@ -163,9 +162,11 @@ def write_store(
         encoder_spec: how to load the encoder again, such as ``{"kind": "open_clip", "spec": "local-dir:x"}``;
             kept as :attr:`EmbeddingStore.encoder`.
         paths: file of each image below ``root``, where it is not the id itself.
+        views: what is cut from an image; each view becomes a row of its own.
         mirrored: store a second row for the mirror image, which is flipped after resizing.
-        batch_size: images per call of the encoder.
+        batch_size: views per call of the encoder.
         workers: processes that read and decode.
+        device: where pixels are normalised, best where the encoder runs.
         max_pixels: refuse larger images before decoding.
         shard_rows: images per file; what an interruption costs at most. None chooses by their number.
         overwrite: replace an existing store (and nothing else) once the new one is whole, and discard
@@ -180,10 +181,10 @@ def write_store(
     """
     path = check_output(path, overwrite=overwrite)
     _check_is_store(path)
-    images = HashedImages(Path(root), ids if paths is None else paths, preprocess, max_pixels)
+    images = HashedImages(Path(root), ids if paths is None else paths, preprocess, views, max_pixels)
     _check_images_exist(images)
     rows = shard_rows or usual_shard_rows(len(ids))
-    plan = Plan(ids, dim, dict(fingerprint), mirrored, rows, encoder=dict(encoder_spec or {}))
+    plan = Plan(ids, dim, dict(fingerprint), mirrored, rows, views.names, dict(encoder_spec or {}))
     manifest = _begin(partial_folder(path), plan, overwrite)
     _check_space(manifest)
     done = sum(len(manifest.plan.rows_of(number)) for number in range(len(manifest.shards)))
@@ -191,7 +192,7 @@ def write_store(
         with progress("check", done) as advance:
             check_images_unchanged(manifest, images, advance)
     with progress("embed", len(ids) - done) as advance:
-        embed_shards(manifest, images, encoder, batch_size, workers, advance)
+        embed_shards(manifest, images, Encoding(encoder, preprocess, batch_size, workers, device), advance)
     _finish(manifest.folder, path)
     return EmbeddingStore.open(path)
 

@@ -1,0 +1,45 @@
+"""Rows of arrays on disk, one vector for each view, plain or mirrored."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+
+def view_bits(mirrored: ArrayLike | None, rows: int, views: int) -> NDArray[np.intp]:
+    """Return the mirror bit of each row and view, from one for each, one for each row, or none.
+
+    Example:
+        >>> view_bits([True, False], 2, 3).tolist()
+        [[1, 1, 1], [0, 0, 0]]
+    """
+    if mirrored is None:
+        return np.zeros((rows, views), np.intp)
+    bits = np.asarray(mirrored).astype(np.intp)
+    return np.broadcast_to(bits if bits.ndim == 2 else bits.reshape(-1, 1), (rows, views))
+
+
+def gather(
+    shards: Sequence[NDArray[Any]], shard_rows: int, rows: NDArray[np.int64], bits: NDArray[np.intp]
+) -> NDArray[np.float32]:
+    """Take one vector for each row and view from arrays (rows, views, 2 or 1, size) on disk.
+
+    Args:
+        shards: the arrays, each of ``shard_rows`` rows but the last.
+        shard_rows: see there.
+        rows: (B,) rows.
+        bits: (B, V), 1 where the mirror image is wanted.
+
+    Returns:
+        (B, V, size) float32.
+    """
+    out = np.empty((*bits.shape, shards[0].shape[-1]), np.float32)
+    numbers, views = rows // shard_rows, np.arange(bits.shape[1])
+    for number in np.unique(numbers):
+        here = numbers == number
+        places = rows[here] - number * shard_rows
+        out[here] = shards[number][places[:, None], views, bits[here]]
+    return out
