@@ -14,12 +14,14 @@ from PIL import Image
 from torch import Tensor
 
 from onelabel.images.transforms import Preprocess
+from onelabel.images.views import view_plan
 from onelabel.io.ids import IdTable
 from onelabel.labels.table import LabelTable
 from onelabel.methods.base import Batch, Context
 from onelabel.methods.registry import catalogue, create
 from onelabel.sources import registry as sources
 from onelabel.sources.base import Source
+from onelabel.sources.damp import DampSource
 from onelabel.sources.file import FileSource
 from onelabel.sources.vlpl import VlplSource
 from onelabel.training.features import FeatureRows
@@ -39,6 +41,7 @@ class Room:
 
     folder: Path
     store: EmbeddingStore
+    tiles: EmbeddingStore
     words: Tensor
 
     def table(self) -> LabelTable:
@@ -61,15 +64,22 @@ def room(tmp_path_factory: pytest.TempPathFactory) -> Room:
     for name in IDS:
         Image.fromarray(rng.integers(0, 256, (8, 8, 3), np.uint8)).save(folder / name)
     preprocess = Preprocess(8, "squash", "bilinear", (0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
-    store = write_store(
-        folder / "store", root=folder, ids=IdTable.from_strings(IDS), encoder=fake_encoder,
-        preprocess=preprocess, dim=DIM, fingerprint={"architecture": "fake"},
+    store, tiles = (
+        write_store(
+            folder / f"store-{views}", root=folder, ids=IdTable.from_strings(IDS), encoder=fake_encoder,
+            preprocess=preprocess, dim=DIM, fingerprint={"architecture": "fake"}, views=view_plan(views),
+        )
+        for views in ("global", "grid:2")
     )  # fmt: skip
-    return Room(folder, store, torch.from_numpy(store.rows(np.arange(4))[:, 0]))
+    return Room(folder, store, tiles, torch.from_numpy(store.rows(np.arange(4))[:, 0]))
 
 
 def vlpl(room: Room) -> Source:
     return VlplSource(room.store, room.words, temperature=0.3, threshold=0.3, negatives=0.25)
+
+
+def damp(room: Room) -> Source:
+    return DampSource(room.tiles, room.words, temperature=0.3, threshold=0.3, negatives=0.25)
 
 
 def file(room: Room) -> Source:
@@ -79,14 +89,14 @@ def file(room: Room) -> Source:
     return FileSource(path)
 
 
-BUILDERS: dict[str, Callable[[Room], Source]] = {"vlpl": vlpl, "file": file}
+BUILDERS: dict[str, Callable[[Room], Source]] = {"vlpl": vlpl, "damp": damp, "file": file}
 GUIDED = [entry.name for entry in catalogue() if entry.needs_pseudo]
 PAIRS = list(product(GUIDED, BUILDERS))
 
 
 def test_every_source_has_a_builder_here() -> None:
     assert set(BUILDERS) == {entry.name for entry in sources.catalogue()}
-    assert set(GUIDED) >= {"em-pl", "em-pl-asl", "an-pl", "gr-pl", "gpr", "vlpl"}
+    assert set(GUIDED) >= {"em-pl", "em-pl-asl", "an-pl", "gr-pl", "gpr", "vlpl", "aevlp"}
 
 
 @pytest.mark.parametrize(("method", "source"), PAIRS)

@@ -114,11 +114,21 @@ def test_other_classes_or_dimensions_are_refused() -> None:
         VlplSource(FakeStore(), texts()[:, :-1])
 
 
-def test_stores_of_several_views_are_refused() -> None:
-    store = FakeStore()
-    store.views = ("global", "tile")
-    with pytest.raises(OneLabelError, match="2 views"):
-        VlplSource(store, texts())
+def test_of_several_views_the_whole_image_counts() -> None:
+    class TwoViews(FakeStore):
+        views = ("global", "tile")
+
+        def rows(self, index: ArrayLike, mirrored: ArrayLike | None = None) -> NDArray[np.float32]:
+            whole = super().rows(index, mirrored)
+            return np.concatenate([whole, np.zeros_like(whole)], axis=1)
+
+    labels, bits = torch.zeros(N, C, dtype=torch.int8), torch.arange(N) % 2 == 0
+    found = []
+    for store in (FakeStore(), TwoViews()):
+        source = VlplSource(store, texts(), temperature=0.1, threshold=0.2)
+        source.start(table(range(N)))
+        found.append(source.pseudo(torch.arange(N), labels, bits, 1)[1])
+    assert torch.equal(*found)
 
 
 def test_settings_are_checked_before_anything_is_computed() -> None:

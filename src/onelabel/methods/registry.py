@@ -82,6 +82,10 @@ PRESETS = (
         "vlpl", "preset", "em-pl with pseudo-labels of a vision-language model", papers.VLPL,
         loss="em-pl", source="vlpl", needs_pseudo=True,
     ),
+    MethodInfo(
+        "aevlp", "preset", "gpr with pseudo-labels from a vision-language model's views of tiles",
+        papers.AEVLP, loss="gpr", source="damp", needs_pseudo=True,
+    ),
 )  # fmt: skip
 
 

@@ -38,6 +38,10 @@ CATALOGUE = (
         "vlpl", "softmax over classes of image-text cosines, cut at a threshold", papers.VLPL,
         "onelabel.sources.vlpl:VlplSource",
     ),
+    SourceInfo(
+        "damp", "scores of the whole image and of its tiles, combined, cut at a threshold and a rank",
+        papers.AEVLP, "onelabel.sources.damp:DampSource",
+    ),
     SourceInfo("file", "pseudo-labels of any origin, by id", None, "onelabel.sources.file:FileSource"),
 )  # fmt: skip
 
@@ -58,7 +62,7 @@ def info(name: str) -> SourceInfo:
     Example:
         >>> info("vpl")
         Traceback (most recent call last):
-        onelabel.io.errors.OneLabelError: unknown source 'vpl' (did you mean 'vlpl'?); known: file, vlpl
+        onelabel.io.errors.OneLabelError: unknown source 'vpl' (did you mean 'vlpl'?); known: ...
     """
     found = {entry.name: entry for entry in CATALOGUE}
     if name not in found:

@@ -9,15 +9,16 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
-from torch.nn.functional import normalize
 
 from onelabel.io.errors import OneLabelError
 from onelabel.labels.table import ClassInfo, LabelTable
+from onelabel.sources.scores import Score, check_score, class_scores, score_notes
 from onelabel.vlm.encoder import Encoder
 from onelabel.vlm.features import FeatureStore, align
 from onelabel.vlm.made_by import require_made_by
-from onelabel.vlm.prompts import DEFAULT_TEMPLATES, text_features
+from onelabel.vlm.prompts import DEFAULT_TEMPLATES
 from onelabel.vlm.store import EmbeddingStore
+from onelabel.vlm.texts import ClassTexts, Names, as_class_texts, class_texts
 
 TEMPERATURE, THRESHOLD = 0.01, 0.3
 _ROWS_AT_ONCE = 8192
@@ -62,10 +63,15 @@ def vlpl_rule(
     check_settings(temperature, threshold, negative_fraction)
     wide = cosines if cosines.dtype == torch.float64 else cosines.float()
     probability = torch.softmax(wide / temperature, dim=1)
+    return vlpl_labels(wide, probability, threshold, negative_fraction), probability
+
+
+def vlpl_labels(cosines: Tensor, probability: Tensor, threshold: float, negative_fraction: float) -> Tensor:
+    """Decide as :func:`vlpl_rule`, on probabilities that grow with the cosines; (B, C) int8."""
     pseudo = (probability > threshold).to(torch.int8)
     negatives = int(negative_fraction * cosines.shape[1])
-    smallest = torch.argsort(wide, dim=1, stable=True)[:, :negatives]
-    return pseudo.scatter(1, smallest, -1), probability
+    smallest = torch.argsort(cosines, dim=1, stable=True)[:, :negatives]
+    return pseudo.scatter(1, smallest, -1)
 
 
 def check_settings(temperature: float, threshold: float, negative_fraction: float) -> None:
@@ -103,11 +109,13 @@ class VlplSource:
     this is the same distribution. Without mirrored rows the plain row stands for both, which is not.
 
     Args:
-        store: embeddings of the training images, one view.
+        store: embeddings of the training images; of several views, the whole image counts.
         texts: (C, D) text vectors, in the class order of the table; brought to unit length.
         temperature: τ, above 0.
         threshold: θ, above 0 and below 1.
         negatives: δ, share of the classes of each image that become negative pseudo-labels, from 0 to 1.
+        names: several names of a class: "embedding" (mean vector), "max" or "mean" (of the cosines).
+        score: "softmax" over the classes, or "sigmoid" with the model's own scale and bias (SigLIP).
 
     Raises:
         OneLabelError: a setting is out of range, or the text vectors do not fit the store.
@@ -126,26 +134,19 @@ class VlplSource:
     def __init__(
         self,
         store: FeatureStore,
-        texts: ArrayLike | Tensor,
+        texts: ClassTexts | ArrayLike | Tensor,
         temperature: float = TEMPERATURE,
         threshold: float = THRESHOLD,
         negatives: float = 0.0,
+        names: Names = "embedding",
+        score: Score = "softmax",
     ) -> None:
         check_settings(temperature, threshold, negatives)
-        self._texts = normalize(torch.as_tensor(texts).float(), dim=1)
-        if self._texts.ndim != 2 or self._texts.shape[1] != store.dim:
-            raise OneLabelError(
-                f"text vectors of shape {tuple(self._texts.shape)} do not fit embeddings of {store.dim} "
-                "dimensions: the store was made with another encoder"
-            )
-        if len(store.views) != 1:
-            raise OneLabelError(
-                f"VLPL looks at the global view alone, the store has {len(store.views)} views"
-            )
-        self._store = store
-        self._settings = {
-            "temperature": temperature, "threshold": threshold, "negative_fraction": negatives
-        }  # fmt: skip
+        self._texts = as_class_texts(texts, store.dim)
+        check_score(score, temperature, self._texts)
+        self._words = self._texts.words(names)
+        self._store, self._score, self._temperature = store, score, temperature
+        self._threshold, self._negatives = threshold, negatives
         self._rows = np.empty(0, np.int64)
         self._cosines: NDArray[np.float32] | None = None
 
@@ -177,18 +178,19 @@ class VlplSource:
         """
         check_settings(temperature, threshold, negatives)
         require_made_by(store, encoder)
-        texts = text_features(encoder, classes, templates)
+        texts = class_texts(encoder, classes, templates)
         return cls(store, texts, temperature, threshold, negatives)
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What a user should know about these settings, one sentence each."""
-        threshold = self._settings["threshold"]
-        most = min(most_positives(threshold), len(self._texts))
-        notes = [
-            f"a threshold of {threshold:g} admits at most {most} pseudo-labels per image, because the "
-            "probabilities sum to 1 over the classes"
-        ]
+        most = min(most_positives(self._threshold), self._words.num_classes)
+        notes = list(score_notes(self._score, self._texts))
+        if self._score == "softmax":
+            notes.append(
+                f"a threshold of {self._threshold:g} admits at most {most} pseudo-labels per image, because "
+                "the probabilities sum to 1 over the classes"
+            )
         if not self._store.mirrored:
             notes.append(
                 "the store has no rows for mirror images: the plain image also stands for its mirror image, "
@@ -202,8 +204,8 @@ class VlplSource:
         Raises:
             OneLabelError: images are not in the store, or there is not one text vector for each class.
         """
-        if table.num_classes != len(self._texts):
-            raise OneLabelError(f"{len(self._texts)} text vectors for {table.num_classes} classes")
+        if table.num_classes != self._words.num_classes:
+            raise OneLabelError(f"{self._words.num_classes} text vectors for {table.num_classes} classes")
         self._rows = align(self._store, table.ids, "the store of the vision-language model")
         self._cosines = None
         shape = (len(table), 1 + self._store.mirrored, table.num_classes)
@@ -222,7 +224,9 @@ class VlplSource:
         bits = mirrored.cpu().numpy() & self._store.mirrored
         known = self._cosines
         cosines = self._compute(rows, bits) if known is None else known[rows, bits.astype(np.intp)]
-        pseudo, probability = vlpl_rule(torch.from_numpy(cosines).to(labels.device), **self._settings)
+        found = torch.from_numpy(cosines).to(labels.device)
+        probability = class_scores(found, self._texts, self._score, self._temperature)
+        pseudo = vlpl_labels(found, probability, self._threshold, self._negatives)
         return torch.where(labels == 0, pseudo, torch.zeros_like(pseudo)), probability
 
     def _all_cosines(self, shape: tuple[int, int, int]) -> NDArray[np.float32]:
@@ -235,5 +239,5 @@ class VlplSource:
 
     def _compute(self, rows: NDArray[np.int64], bits: NDArray[np.bool_]) -> NDArray[np.float32]:
         images = torch.from_numpy(self._store.rows(self._rows[rows], bits)[:, 0])
-        cosines: NDArray[np.float32] = (normalize(images, dim=1) @ self._texts.T).numpy()
+        cosines: NDArray[np.float32] = self._words.cosines(images).numpy()
         return cosines

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from inspect import signature
 from typing import Any
 
 from onelabel.io.errors import OneLabelError
@@ -15,8 +16,8 @@ from onelabel.sources.registry import reads_store
 from onelabel.vlm.encoder import load_encoder
 from onelabel.vlm.features import FeatureStore
 from onelabel.vlm.made_by import require_made_by
-from onelabel.vlm.prompts import text_features
 from onelabel.vlm.store import EmbeddingStore
+from onelabel.vlm.texts import class_texts
 
 
 def backbone_under(store: FeatureStore) -> Backbone | None:
@@ -62,6 +63,7 @@ def open_source(
     store: str | None,
     classes: tuple[ClassInfo, ...],
     templates: tuple[str, ...],
+    seed: int = 0,
 ) -> Source:
     """Open a pseudo-label source, on a store of embeddings of a vision-language model where it reads one.
 
@@ -70,6 +72,7 @@ def open_source(
         store: folder made by ``onelabel embed --vlm``, or None.
         classes: the classes, for the prompts.
         templates: prompts with ``{}`` for the name.
+        seed: of the run, for sources that draw and were given no seed of their own.
 
     Raises:
         OneLabelError: the source needs a store and there is none, or the reverse; the store was not made by a
@@ -87,15 +90,16 @@ def open_source(
         raise OneLabelError(
             f"source {name!r} reads embeddings: give --vlm-store STORE, made by onelabel embed --vlm"
         )
+    if "seed" in signature(kind).parameters and parameters.get("seed") is None:
+        parameters["seed"] = seed
     embeddings = EmbeddingStore.open(store)
     made_by, spec = _encoder_of(embeddings)
     if made_by != "open_clip":
         raise OneLabelError(f"{store} was made by a backbone, which knows no words: embed with --vlm instead")
     encoder = load_encoder(spec)
     require_made_by(embeddings, encoder)
-    return _built(
-        kind, {"store": embeddings, "texts": text_features(encoder, classes, templates), **parameters}
-    )
+    texts = class_texts(encoder, classes, templates)
+    return _built(kind, {"store": embeddings, "texts": texts, **parameters})
 
 
 def _built(kind: type, parameters: Mapping[str, Any]) -> Source:

@@ -96,7 +96,7 @@ def make_recipe(
             f"method {name!r} trains on pseudo-labels: give --source FILE.npz, or --source vlpl and "
             "--vlm-store STORE, made by onelabel embed --vlm"
         )
-    opened = open_source(chosen, vlm_store, parts.train.classes, (template,))
+    opened = open_source(chosen, vlm_store, parts.train.classes, (template,), settings.seed)
     prompted = {} if vlm_store is None else {"template": template}
     described = {**method, "source": chosen, **prompted}
     return Recipe(parts, built, settings, opened, expected_positives, described)

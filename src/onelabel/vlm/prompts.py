@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
@@ -77,13 +76,36 @@ def text_features(
     Raises:
         OneLabelError: a template is not one, or a class has no name.
     """
+    vectors, counts = name_features(encoder, classes, templates)
+    means = [group.mean(dim=0) for group in torch.split(vectors, list(counts))]
+    return normalize(torch.stack(means), dim=1)
+
+
+def name_features(
+    encoder: Encoder, classes: Sequence[ClassInfo], templates: Sequence[str] = DEFAULT_TEMPLATES
+) -> tuple[Tensor, tuple[int, ...]]:
+    """Return one text vector for each name of each class: the mean of the unit vectors of its prompts.
+
+    Every prompt is encoded once.
+
+    Args:
+        encoder: the text tower.
+        classes: the C classes.
+        templates: texts that hold ``{}`` once.
+
+    Returns:
+        (K, D) float32, not of unit length, the names of a class one after the other; and how many names each
+        class has.
+
+    Raises:
+        OneLabelError: a template is not one, or a class has no name.
+    """
     prompts = _class_prompts(classes, templates)
     texts = [text for group in prompts for text in group]
     chunks = [texts[i : i + _PROMPTS_AT_ONCE] for i in range(0, len(texts), _PROMPTS_AT_ONCE)]
     vectors = torch.cat([encoder.encode_texts(chunk).float().cpu() for chunk in chunks])
-    ends = np.cumsum([len(group) for group in prompts])
-    means = [vectors[end - len(group) : end].mean(dim=0) for group, end in zip(prompts, ends, strict=True)]
-    return normalize(torch.stack(means), dim=1)
+    means = vectors.view(-1, len(templates), vectors.shape[1]).mean(dim=1)  # a name fills all templates
+    return means, tuple(len(group) // len(templates) for group in prompts)
 
 
 def text_fingerprint(

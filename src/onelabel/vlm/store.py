@@ -15,7 +15,7 @@ from onelabel.images.views import ViewPlan
 from onelabel.io.atomic import check_output
 from onelabel.io.errors import ImageError, OneLabelError
 from onelabel.io.ids import IdTable
-from onelabel.io.manifest import read_manifest
+from onelabel.io.manifest import digest_json, read_manifest
 from onelabel.io.progress import progress
 from onelabel.vlm.embed import Encoding, HashedImages, ImageEncoder, check_images_unchanged, embed_shards
 from onelabel.vlm.fingerprint import differing_parts
@@ -37,6 +37,7 @@ class EmbeddingStore:
         mirrored: whether each image has a second row for its mirror image.
         fingerprint: what decides an embedding, part by part.
         encoder: how to load the encoder again, as it was given when the store was written.
+        digest: of everything that it holds.
     """
 
     def __init__(self, manifest: Manifest) -> None:
@@ -45,6 +46,7 @@ class EmbeddingStore:
         self.ids, self.dim, self.views = plan.ids, plan.dim, plan.views
         self.mirrored, self.fingerprint = plan.mirrored, dict(plan.fingerprint)
         self.encoder = dict(plan.encoder)
+        self.digest = digest_json([shard.rows.sha256 for shard in manifest.shards])
         self._shard_rows = plan.shard_rows
         self._shards = [_open_shard(manifest, number) for number in range(plan.num_shards)]
 
