@@ -81,3 +81,8 @@ def make_clip() -> Callable[..., Path]:
 def tiny_clip(tmp_path_factory: pytest.TempPathFactory, make_clip: Callable[..., Path]) -> Path:
     """A folder for ``local-dir:``: a CLIP of two small layers, images of 32 × 32, 32 dimensions, seed 0."""
     return make_clip(tmp_path_factory.mktemp("clip") / "tiny")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest test, so that no process waits for it at the end."""
+    items.sort(key=lambda item: "test_tutorial" not in item.nodeid)
