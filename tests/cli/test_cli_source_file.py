@@ -77,7 +77,7 @@ def test_another_file_is_another_model(workshop: Workshop, tags: Path, tmp_path:
     [
         (["gpr"], "trains on pseudo-labels: give --source FILE.npz, or --source vlpl"),
         (["gpr", "--source", "none.npz"], "there is no file none.npz of pseudo-labels"),
-        (["gpr", "--source", "file"], "give --source FILE.npz"),
+        (["gpr", "--source", "file"], "give --source FILE.csv or FILE.npz"),
         (["gpr", "--source", "vlpl"], "source 'vlpl' reads embeddings: give --vlm-store STORE"),
         (["gpr", "--source", "TAGS", "--vlm-store", "CLIP"], "source 'file' reads no embeddings"),
         (["an", "--source", "TAGS"], "method 'an' uses no pseudo-labels"),

@@ -16,17 +16,28 @@ from torch import Tensor
 from onelabel.images.transforms import Preprocess
 from onelabel.images.views import view_plan
 from onelabel.io.ids import IdTable
-from onelabel.labels.table import LabelTable
+from onelabel.labels.readers import save_labels
+from onelabel.labels.table import ClassInfo, LabelTable
 from onelabel.methods.base import Batch, Context
 from onelabel.methods.registry import catalogue, create
+from onelabel.models.bundle import Bundle, Thresholds
+from onelabel.models.bundle_write import write_bundle
+from onelabel.models.heads import LinearHead
 from onelabel.sources import registry as sources
 from onelabel.sources.base import Source
+from onelabel.sources.bundle import BundleSource
 from onelabel.sources.damp import DampSource
 from onelabel.sources.file import FileSource
+from onelabel.sources.named import write_set
+from onelabel.sources.review import ReviewSource
+from onelabel.sources.rules import RuledSource, Threshold
+from onelabel.sources.set import SetSource
+from onelabel.sources.several import SeveralSource
 from onelabel.sources.vlpl import VlplSource
 from onelabel.training.features import FeatureRows
 from onelabel.training.heads import train_head
 from onelabel.training.parts import Parts
+from onelabel.training.pseudo import ask
 from onelabel.training.recipe import Recipe
 from onelabel.training.settings import Settings
 from onelabel.vlm.store import EmbeddingStore, write_store
@@ -89,7 +100,39 @@ def file(room: Room) -> Source:
     return FileSource(path)
 
 
-BUILDERS: dict[str, Callable[[Room], Source]] = {"vlpl": vlpl, "damp": damp, "file": file}
+def review(room: Room) -> Source:
+    path = room.folder / "review.csv"
+    signs = np.random.default_rng(2).integers(-1, 2, (N, len(CLASSES)))
+    save_labels(LabelTable.from_dense(IDS[::-1], CLASSES, signs), path, overwrite=True)
+    return ReviewSource(path)
+
+
+def bundle(room: Room) -> Source:
+    head = LinearHead(DIM, len(CLASSES))
+    head.weight.data = room.words.clone()
+    classes = tuple(ClassInfo(name, name) for name in CLASSES)
+    prints = {"features": room.store.fingerprint}
+    model = Bundle(classes, head, None, Thresholds.not_calibrated(len(CLASSES)), fingerprints=prints)
+    write_bundle(room.folder / "model", model, overwrite=True)
+    source = BundleSource(room.folder / "model", features=str(room.store.path))
+    return RuledSource(source, [(Threshold(positive=0.55, negative=0.5), range(len(CLASSES)))])
+
+
+def named_set(room: Room) -> Source:
+    table, opened = room.table(), file(room)
+    opened.start(table)
+    made = write_set(room.folder / "set", ask(opened, table), {}, overwrite=True)
+    return SetSource(made.path)
+
+
+def several(room: Room) -> Source:
+    return SeveralSource([vlpl(room), file(room), review(room)], combine="majority")
+
+
+BUILDERS: dict[str, Callable[[Room], Source]] = {
+    "vlpl": vlpl, "damp": damp, "file": file, "review": review, "bundle": bundle, "set": named_set,
+    "several": several,
+}  # fmt: skip
 GUIDED = [entry.name for entry in catalogue() if entry.needs_pseudo]
 PAIRS = list(product(GUIDED, BUILDERS))
 

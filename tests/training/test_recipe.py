@@ -13,7 +13,7 @@ from onelabel.io.errors import OneLabelError
 from onelabel.labels.table import LabelTable
 from onelabel.methods.base import Context, Method
 from onelabel.training.parts import Parts
-from onelabel.training.recipe import Recipe, make_recipe, preset_source
+from onelabel.training.recipe import Recipe, make_recipe, usual_source
 from onelabel.training.settings import Settings
 
 LAST = Settings(select="last", seed=3, epochs=4, lr=0.5)
@@ -98,5 +98,9 @@ def test_what_does_not_fit_together(method: dict[str, Any], options: dict[str, A
 
 
 def test_the_source_of_a_preset() -> None:
-    assert preset_source("vlpl") == {"name": "vlpl"}
-    assert preset_source("em") is None and preset_source("my.module:Method") is None
+    assert usual_source("vlpl", None, None) == {"name": "vlpl"}
+    assert usual_source("em", None, None) is None and usual_source("my.module:Method", None, None) is None
+    given = {"name": "file", "path": "tags.csv"}
+    assert usual_source("vlpl", given, None) == given
+    assert usual_source("vlpl", None, {"name": "threshold", "positive": 0.5}) == {"name": "vlpl"}
+    assert usual_source("vlpl", None, {"name": "damp"}) is None, "a rule on cosines is a source of its own"

@@ -16,6 +16,7 @@ COMMANDS = {
     "check": "what is known, what is broken in labels and photos",
     "simulate": "hide labels: one known positive per image from complete labels",
     "embed": "encode photos once, into a store",
+    "pseudo": "a named set of pseudo-labels, graded",
     "methods": "the catalogue of training methods",
     "train": "train a classifier from partial labels",
     "evaluate": "score a trained run on labelled photos",

@@ -1,4 +1,4 @@
-"""``--method NAME`` and ``--source NAME`` with their parameters."""
+"""``--method NAME``, ``--source NAME`` and ``--rule NAME`` with their parameters."""
 
 from __future__ import annotations
 
@@ -21,6 +21,12 @@ def _source_class(name: str) -> type:
     return load(name)
 
 
+def _rule_class(name: str) -> type:
+    from onelabel.sources.registry import load_rule
+
+    return load_rule(name)
+
+
 def _source_of_method(chosen: Mapping[str, str | None]) -> str | None:
     """Return the source that a preset such as ``vlpl`` brings along."""
     from onelabel.methods.registry import info
@@ -29,8 +35,10 @@ def _source_of_method(chosen: Mapping[str, str | None]) -> str | None:
     return None if method is None or ":" in method else info(method).source or None
 
 
+_FILLED_IN = frozenset({"store", "texts"})
 METHOD = Choice("method", _method_class)
-SOURCE = Choice("source", _source_class, skip=frozenset({"store", "texts"}), usual=_source_of_method)
+SOURCE = Choice("source", _source_class, skip=_FILLED_IN, usual=_source_of_method)
+RULE = Choice("rule", _rule_class, skip=_FILLED_IN)
 
 
 def complete(choice: Choice, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -53,6 +61,8 @@ def complete(choice: Choice, given: Mapping[str, Any]) -> dict[str, Any]:
         from onelabel.sources.registry import spelled_out
 
         given = spelled_out(given)
+        if "of" in given:
+            given = {**given, "of": [complete(choice, part) for part in given["of"]]}
     parameters = signature(choice.resolve(str(given["name"]))).parameters.values()
     usual = {p.name: p.default for p in parameters if p.name not in choice.skip and p.default is not p.empty}
     return {"name": given["name"], **usual, **given}

@@ -61,7 +61,8 @@ def parse(name: str, module: ModuleType, argv: Sequence[str]) -> dict[str, Any]:
 
     Args:
         name: the command; ``module`` has a function of that name, ``EXAMPLES`` (text) and, optionally,
-            ``CHOICES`` (:class:`Choice` objects).
+            ``CHOICES`` (:class:`Choice` objects) and ``OPTIONAL`` (names of arguments without a flag that may
+            be left out).
         module: the command's module.
         argv: arguments after the command's name.
 
@@ -99,11 +100,14 @@ def _base_parser(name: str, module: ModuleType) -> ArgumentParser:
     parser.add_argument("--config", action="config", help="YAML file with any of these options")
     parameters = inspect.signature(function).parameters
     many = [p.name for p in parameters.values() if p.default is p.empty and "list[" in str(p.annotation)]
-    skip = {"class_ids", *many, *(choice.key for choice in getattr(module, "CHOICES", ()))}
+    optional = getattr(module, "OPTIONAL", ())
+    skip = {"class_ids", *many, *optional, *(choice.key for choice in getattr(module, "CHOICES", ()))}
     parser.add_function_arguments(function, as_group=False, as_positional=True, skip=skip)
     descriptions = {parameter.arg_name: parameter.description for parameter in text.params}
     for key in many:
         parser.add_argument(key, nargs="+", type=str, help=descriptions[key])
+    for key in optional:
+        parser.add_argument(key, nargs="?", type=str, default=None, help=descriptions[key])
     return parser
 
 

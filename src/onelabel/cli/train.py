@@ -6,17 +6,18 @@ from collections.abc import Mapping
 from inspect import signature
 from typing import Any, Literal
 
-from onelabel.cli.choices import METHOD, SOURCE
+from onelabel.cli.choices import METHOD, RULE, SOURCE
 from onelabel.cli.guards import check_beside, check_limits, check_result
 from onelabel.cli.reading import read_labels
 from onelabel.io.errors import OneLabelError
-from onelabel.sources.registry import spelled_out
+from onelabel.sources.registry import inputs_of
 
-CHOICES = (METHOD, SOURCE)
+CHOICES = (METHOD, SOURCE, RULE)
 EXAMPLES = """
 onelabel train labels.csv --features features --method em --out run
 onelabel train labels.csv --features features --vlm-store clip --method vlpl --out run
 onelabel train labels.csv --features features --source tags.npz --method gpr --out run
+onelabel train labels.csv --features features --vlm-store clip --source vlpl,tags.npz --method gpr --out run
 onelabel train labels.csv --images photos --backbone resnet50.tv_in1k --epochs 10 --lr 1e-5 --out run
 onelabel train labels.csv --features features --method em --method.alpha 0.2 --seed 1 --out run
 onelabel train --config run/config.yaml --out again
@@ -35,6 +36,8 @@ def train(
     template: str = "a photo of a {}.",
     method: Mapping[str, Any] | None = None,
     source: Mapping[str, Any] | None = None,
+    rule: Mapping[str, Any] | None = None,
+    rules: str | None = None,
     expected_positives: float | None = None,
     val: str | None = None,
     val_exhaustive: bool | None = None,
@@ -71,7 +74,9 @@ def train(
         vlm_store: store made by onelabel embed --vlm, for pseudo-labels.
         template: prompt of a class for pseudo-labels, with {} for its name.
         method: name and parameters of the method.
-        source: name and parameters of the pseudo-label source, or an .npz file of pseudo-labels.
+        source: where pseudo-labels come from: vlpl, a CSV or .npz file, a run, a set; several with commas.
+        rule: what decides on the scores of the source, where it is not to decide itself.
+        rules: YAML file with rules for single classes, such as "dog: {name: threshold, positive: 0.8}".
         expected_positives: expected number of labels per image, for methods that use it.
         val: labels of separate validation images; without it and without a split column, a part is drawn.
         val_exhaustive: in --val, what is not marked is absent; by default as --exhaustive says.
@@ -101,8 +106,7 @@ def train(
         batch_size=batch_size, expected_positives=expected_positives, max_pixels=max_pixels, seed=seed,
         split_seed=split_seed, val_fraction=val_fraction, workers=workers,
     )  # fmt: skip
-    tags = None if source is None else spelled_out(source).get("path")
-    inputs = (labels, features, images, vlm_store, val, tags, reading.get("classes"))
+    inputs = (labels, features, images, vlm_store, val, *inputs_of(source), rules, reading.get("classes"))
     check_beside(out, labels)
     check_result(out, *inputs, overwrite=overwrite)
     from onelabel.cli.train_steps import read_val, resolve, start

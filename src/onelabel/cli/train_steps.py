@@ -9,11 +9,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from typing import Any
 
-from onelabel.cli.choices import METHOD, SOURCE, complete
+from onelabel.cli.choices import METHOD, RULE, SOURCE, complete
 from onelabel.cli.reading import read_labels
 from onelabel.labels.table import LabelTable
 from onelabel.training.parts import divide
-from onelabel.training.recipe import Recipe, make_recipe, preset_source
+from onelabel.training.recipe import Recipe, make_recipe, usual_source
 from onelabel.training.settings import Settings
 
 Config = Mapping[str, Any]
@@ -29,8 +29,9 @@ def resolve(config: Config) -> dict[str, Any]:
     usual = _USUAL["features" if config["backbone"] is None else "backbone"]
     found = {**config, **{key: value for key, value in usual.items() if config[key] is None}}
     _settings(found)
-    source = config["source"] or preset_source(str(config["method"]["name"]))
+    source = usual_source(str(config["method"]["name"]), config["source"], config["rule"])
     found["method"], found["source"] = complete(METHOD, config["method"]), source and complete(SOURCE, source)
+    found["rule"] = config["rule"] and complete(RULE, config["rule"])
     return found
 
 
@@ -63,8 +64,9 @@ def start(config: Config, table: LabelTable, val: LabelTable | None) -> None:
     parts = divide(table, val, config["val_fraction"], config["split_seed"])
     _print_notes(parts.notes)
     recipe = make_recipe(
-        parts, config["method"], _settings(config), source=config["source"], vlm_store=config["vlm_store"],
-        template=config["template"], expected_positives=config["expected_positives"],
+        parts, config["method"], _settings(config), source=config["source"], rule=config["rule"],
+        rules=config["rules"], vlm_store=config["vlm_store"], template=config["template"],
+        expected_positives=config["expected_positives"],
     )  # fmt: skip
     _print_notes(getattr(recipe.source, "notes", ()))
     print(_plan(recipe))

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from onelabel.io.errors import OneLabelError
 from onelabel.labels.table import LabelTable
+from onelabel.sources.base import STATIC
 from onelabel.sources.checked import Checked, checked_positives
 from onelabel.sources.damp_rule import Bottom, check_settings, damp_labels, damp_scores
 from onelabel.sources.scores import Score, check_score, class_scores, score_notes
@@ -184,6 +185,8 @@ class DampSource:
 
     def bits(self, rows: NDArray[np.int64], epoch: int) -> NDArray[np.bool_]:
         """Return the mirror bit of every view of some rows of the table in an epoch, (B, V) bool."""
+        if epoch == STATIC:
+            return np.zeros((len(rows), len(self._store.views)), np.bool_)
         # The classifier's own bit is that of view 0.
         views = range(1, 1 + len(self._store.views))
         return np.stack([mirror_bits(self._seed, epoch, rows, view) for view in views], axis=1)

@@ -10,9 +10,9 @@ from onelabel.io.errors import OneLabelError
 from onelabel.methods.base import Context, Method
 from onelabel.methods.registry import create, info
 from onelabel.sources.base import Source
-from onelabel.sources.registry import spelled_out
-from onelabel.training.encoders import open_source
+from onelabel.sources.registry import reads_cosines
 from onelabel.training.keeper import Keeper
+from onelabel.training.opening import Wanted, open_wanted
 from onelabel.training.parts import Parts
 from onelabel.training.settings import Settings
 
@@ -65,6 +65,8 @@ def make_recipe(
     settings: Settings,
     *,
     source: Mapping[str, Any] | None = None,
+    rule: Mapping[str, Any] | None = None,
+    rules: str | None = None,
     vlm_store: str | None = None,
     template: str = "a photo of a {}.",
     expected_positives: float | None = None,
@@ -75,8 +77,10 @@ def make_recipe(
         parts: training and validation images.
         method: ``name`` and parameters.
         settings: epochs, learning rate, selection.
-        source: ``name`` and parameters; by default the one that the method brings along. The name of a file
-            of pseudo-labels stands for the source ``file`` with that path.
+        source: ``name`` and parameters; by default the one that the method brings along. A file, run, store
+            or set stands for both.
+        rule: ``name`` and parameters of what decides on the scores of the source, where it is not to do so.
+        rules: YAML file with rules for single classes.
         vlm_store: store of the vision-language model, for sources that read one.
         template: prompt with ``{}`` for the name of a class.
         expected_positives: expected number of labels per image.
@@ -87,22 +91,31 @@ def make_recipe(
     name = str(method["name"])
     built = create(name, **{key: value for key, value in method.items() if key != "name"})
     if not built.needs_source:
-        if source is not None or vlm_store is not None:
-            raise OneLabelError(f"method {name!r} uses no pseudo-labels: leave --source and --vlm-store out")
+        given = {"--source": source, "--rule": rule, "--rules": rules, "--vlm-store": vlm_store}
+        useless = [flag for flag, value in given.items() if value is not None]
+        if useless:
+            raise OneLabelError(f"method {name!r} uses no pseudo-labels: leave {' and '.join(useless)} out")
         return Recipe(parts, built, settings, None, expected_positives, dict(method))
-    chosen = preset_source(name) if source is None else spelled_out(source)
-    if chosen is None:
+    chosen = usual_source(name, source, rule)
+    if chosen is None and rule is None:
         raise OneLabelError(
             f"method {name!r} trains on pseudo-labels: give --source FILE.npz, or --source vlpl and "
             "--vlm-store STORE, made by onelabel embed --vlm"
         )
-    opened = open_source(chosen, vlm_store, parts.train.classes, (template,), settings.seed)
-    prompted = {} if vlm_store is None else {"template": template}
-    described = {**method, "source": chosen, **prompted}
+    wanted = Wanted(chosen, rule, rules, vlm_store, (template,), settings.seed)
+    opened = open_wanted(wanted, parts.train.classes)
+    described = {**method, **wanted.described()}
     return Recipe(parts, built, settings, opened, expected_positives, described)
 
 
-def preset_source(method: str) -> dict[str, Any] | None:
-    """Return the source that a preset such as ``vlpl`` brings along, with its default parameters."""
-    brought = "" if ":" in method else info(method).source
+def usual_source(
+    method: str, source: Mapping[str, Any] | None, rule: Mapping[str, Any] | None
+) -> Mapping[str, Any] | None:
+    """Return the source that is given, else the one that a preset such as ``vlpl`` brings along, if any.
+
+    A rule on cosines takes the place of a preset's source.
+    """
+    if source is not None or ":" in method or (rule is not None and reads_cosines(str(rule["name"]))):
+        return source
+    brought = info(method).source
     return {"name": brought} if brought else None
