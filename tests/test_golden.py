@@ -21,13 +21,13 @@ from golden_state import STATE
 ELSEWHERE = {
     "observe.npz": "labels/test_labels_simulate.py",
     "split.npz": "labels/test_labels_simulate.py",
+    "formatters.npz": "labels/test_datasets_golden.py",
     "metrics.npz": "evaluation/test_evaluation_golden.py",
     "pseudo_vlpl.npz": "sources/test_vlpl_rule.py",
     "text_features.npz": "sources/test_vlpl_rule.py",
 }
 
 OTHER_ISSUE = {
-    "formatters.npz": "preparing the published data sets",
     "pixels.npz": "views of AEVLP",
     "pseudo_damp.npz": "source of AEVLP",
     "pseudo_fixed9.npz": "source of AEVLP's predecessor",

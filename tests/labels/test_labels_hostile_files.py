@@ -59,12 +59,10 @@ def test_file_without_permission(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        ("image,cat\né.jpg,1\n".encode("cp1252"), "line 2: byte 0xE9 at offset 10 is not valid UTF-8; save"),
+        ("image,cat\né.jpg,1\n".encode("cp1252"), "line 2: byte 0xE9 at offset 10 is not valid UTF-8; n"),
         (b"image,cat\na.jpg,1\nb\x00.jpg,1\n", "line 3: byte 0x00 at offset 19 is a NUL byte"),
         (b"image,cat\na.jpg,1\nb.jpg,1\n\xe2\x82", "line 4: byte 0xE2 at offset 26 is not valid UTF-8"),
-        ("image,cat\na.jpg,1\n".encode("utf-16"), "byte 0xFF at offset 0 .* UTF-16: .* iconv -f UTF-16"),
         ("image,cat\na.jpg,1\n".encode("utf-16-le"), "byte 0x00 at offset 1 is a NUL byte.*UTF-16"),
-        ("image,cat\na.jpg,1\n".encode("utf-32"), "byte 0xFF at offset 0 .* UTF-32"),
         (b"PK\x03\x04\x14\x00", "zip or Excel"),
         (b"PAR1\x15\x04\x00", "parquet"),
         (b"\x93NUMPY\x01\x00", "NumPy"),

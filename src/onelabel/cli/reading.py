@@ -24,14 +24,18 @@ def read_labels(
     split_column: str | None = None,
     group_column: str | None = None,
     ignore_columns: str | None = None,
+    encoding: str | None = None,
     class_ids: tuple[str, ...] | None = None,
 ) -> LabelTable:
     """Read labels and print how they were read.
 
     Args:
-        labels: folder of class folders, CSV file (wide, long or list) or COCO JSON.
+        labels: CSV or parquet file (wide, long or list), COCO JSON, .npy pair, folder of class folders or of
+            .txt files, or folder of a published data set.
         images: folder of the photos.
-        format: layout: folders, wide-csv, long-csv, list-csv or coco; "auto" detects and prints it.
+        format: layout: folders, txt, wide-csv, long-csv, list-csv, coco or npy, or a published data set:
+            voc2012, voc2007, coco2014, cub, nus-cole, nus-official, nus-splc or openimages-v3; "auto" detects
+            and prints it.
         exhaustive: what is not marked is absent; with --no-exhaustive it is unknown.
         values: meaning of the values in a wide or long CSV, such as "1=+,0=-,-1=?".
         classes: text file with one class id per line: their order, and the only ones allowed.
@@ -43,6 +47,7 @@ def read_labels(
         split_column: column with the part (train, val, test); one called "split" is taken without asking.
         group_column: column with the group (patient, scene); never guessed.
         ignore_columns: columns to leave out, separated by commas.
+        encoding: of a text file that is not UTF-8 and has no mark of UTF-16, such as windows-1252.
         class_ids: the classes, where a model or another file has fixed them; no option of a command.
     """
     given = {key: value for key, value in locals().items() if key != "labels" and value is not None}

@@ -41,6 +41,51 @@ def random_split(n: int, fraction: float, seed: int = 1200) -> tuple[NDArray[np.
     return np.sort(order[:first]), np.sort(order[first:])
 
 
+def released_split(
+    n: int,
+    fraction: float = 0.2,
+    seed: int = 1200,
+    *,
+    train_share: float = 1.0,
+    val_share: float = 1.0,
+    share_seed: int = 999,
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Split as :func:`random_split`, then keep a share of each part, as the released data modules do.
+
+    One generator with ``share_seed`` permutes the training rows and then the validation rows; the first
+    round(share · rows) of each are kept, sorted. Shares of 1 change nothing.
+
+    Source: as :func:`random_split` (``datasets.multilabel``).
+
+    Args:
+        n: number of rows.
+        fraction: share of validation rows, in [0, 1).
+        seed: of the split.
+        train_share: share of the training rows that is kept.
+        val_share: share of the validation rows that is kept.
+        share_seed: of the choice.
+
+    Returns:
+        Training and validation rows, int64, ascending.
+
+    Raises:
+        OneLabelError: the fraction is not in [0, 1), or a share not in [0, 1].
+
+    Example:
+        >>> [len(rows) for rows in released_split(100, train_share=0.5)]
+        [40, 20]
+    """
+    rng = np.random.RandomState(share_seed)
+    train, val = random_split(n, fraction, seed)
+    return _share(train, train_share, rng), _share(val, val_share, rng)
+
+
+def _share(rows: NDArray[np.int64], share: float, rng: np.random.RandomState) -> NDArray[np.int64]:
+    if not 0 <= share <= 1:
+        raise OneLabelError(f"the share {share} of rows to keep must be from 0 to 1")
+    return rows[np.sort(rng.permutation(len(rows))[: round(share * len(rows))])]
+
+
 def group_split(
     groups: NDArray[np.int32], fraction: float, seed: int = 1200
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

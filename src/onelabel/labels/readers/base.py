@@ -41,6 +41,8 @@ class ReadOptions:
         group_column: column with the group (patient, scene); never guessed.
         ignore_columns: columns to leave out.
         images: image folder, for a folder of class folders: ids are relative to it (default: the folder).
+        encoding: of a text file, such as ``"windows-1252"``; by default UTF-8, or UTF-16 where the file
+            begins with its mark.
     """
 
     format: str = "auto"
@@ -57,6 +59,7 @@ class ReadOptions:
     group_column: str | None = None
     ignore_columns: tuple[str, ...] = ()
     images: str | Path | None = None
+    encoding: str | None = None
 
     def given(self) -> set[str]:
         """Return the names of the options that are set."""
@@ -84,7 +87,7 @@ class Probe:
 
     Args:
         path: file or folder.
-        kind: ``"folder"``, ``"json"`` or ``"csv"``.
+        kind: ``"folder"``, ``"json"``, ``"npy"`` or ``"csv"``, which is a parquet file, too.
         header: column names, lower case, in order; empty unless a CSV.
         options: as given by the user.
     """
@@ -102,11 +105,12 @@ class Reader:
     Args:
         name: what ``--format`` takes.
         summary: one line for the help.
-        kind: ``"folder"``, ``"json"`` or ``"csv"``.
+        kind: ``"folder"``, ``"json"``, ``"npy"`` or ``"csv"``, several joined by ``" or "``.
         uses: names of the options that have a meaning for it, beside ``format``, ``exhaustive``, ``images``
             and the classes.
         sniff: whether the path is of this format; asked in the order of the registry.
         read: reads it.
+        download: for a published data set, what to download from where, and the folder expected.
     """
 
     name: str
@@ -115,3 +119,4 @@ class Reader:
     uses: frozenset[str]
     sniff: Callable[[Probe], bool]
     read: Callable[[Path, ReadOptions], Loaded]
+    download: str = ""

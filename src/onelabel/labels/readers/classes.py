@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from onelabel.io.errors import LabelFileError, OneLabelError, nearest
 from onelabel.labels.entries import CONTROL, check_class_ids
 from onelabel.labels.readers.base import ReadOptions
-from onelabel.labels.readers.text import check_text
+from onelabel.labels.readers.encoding import check_text
 
 
 def class_name(text: str) -> str:
@@ -29,12 +29,11 @@ def read_classes(path: str | Path) -> tuple[str, ...]:
     """Read a class file: one class a line, blank lines left out.
 
     Raises:
-        LabelFileError: missing, empty, not UTF-8, or with a class that stands twice, naming the line.
+        LabelFileError: missing, empty, not text, or with a class that stands twice, naming the line.
     """
     path = Path(path)
-    check_text(path)
     lines: dict[str, int] = {}
-    with path.open(encoding="utf-8-sig") as stream:
+    with path.open(encoding=check_text(path)) as stream:
         for line, text in enumerate(stream, start=1):
             name = class_name(text)
             if name in lines:

@@ -17,9 +17,12 @@ from onelabel.io.errors import LabelFileError
 from onelabel.labels.readers.base import Loaded, Probe, Reader, ReadOptions
 from onelabel.labels.readers.build import NO_LINE, TableBuilder
 from onelabel.labels.readers.classes import ClassList
-from onelabel.labels.readers.text import check_text
+from onelabel.labels.readers.encoding import check_text
 
 _Id = int | str
+Content = dict[str, list[dict[str, Any]]]
+"""A COCO file without outlines: ``images``, ``annotations`` and ``categories``."""
+
 _WORDS = {int: "a whole number", str: "text", list: "a list"}
 
 
@@ -34,7 +37,7 @@ def read(path: Path, options: ReadOptions) -> Loaded:
         LabelFileError: not JSON, not COCO, an id that is used but not defined, or a checked negative with a
             box.
     """
-    content = _load(path)
+    content = load_content(path, options)
     classes = ClassList(options, keep_order=True)
     column = _categories(path, content["categories"], classes)
     builder = TableBuilder(path)
@@ -52,10 +55,15 @@ def read(path: Path, options: ReadOptions) -> Loaded:
     return Loaded(builder.finish(classes, -1 if options.exhaustive else 0), READER.name, notes)
 
 
-def _load(path: Path) -> dict[str, list[dict[str, Any]]]:
-    check_text(path)
+def load_content(path: Path, options: ReadOptions) -> Content:
+    """Read a COCO file and check its three lists.
+
+    Raises:
+        LabelFileError: not JSON, or not COCO.
+    """
+    encoding = check_text(path, options.encoding)
     try:
-        with path.open(encoding="utf-8-sig") as stream:
+        with path.open(encoding=encoding) as stream:
             content = json.load(stream, object_hook=_without_outlines)
     except json.JSONDecodeError as error:
         text = f"not valid JSON at character {error.colno}: {error.msg}"
@@ -69,7 +77,7 @@ def _load(path: Path) -> dict[str, list[dict[str, Any]]]:
         for number, item in enumerate(value):
             if not isinstance(item, dict):
                 raise LabelFileError(path, f"{key}[{number}] is {_short(item)}, not an object")
-    return cast(dict[str, list[dict[str, Any]]], content)
+    return cast(Content, content)
 
 
 def _without_outlines(item: dict[str, Any]) -> dict[str, Any]:
@@ -99,6 +107,15 @@ def _by_id(path: Path, items: list[dict[str, Any]], key: str, numbers: list[int]
             raise LabelFileError(path, f"{key}[{position}]: id {name!r} stands twice")
         found[name] = number
     return found
+
+
+def category_columns(path: Path, items: list[dict[str, Any]]) -> dict[_Id, int]:
+    """Return the position of each category by its id.
+
+    Raises:
+        LabelFileError: an id or name is missing or stands twice.
+    """
+    return _categories(path, items, ClassList(ReadOptions(), keep_order=True))
 
 
 def _categories(path: Path, items: list[dict[str, Any]], classes: ClassList) -> dict[_Id, int]:
@@ -146,7 +163,7 @@ READER = Reader(
     name="coco",
     summary="COCO detection JSON; LVIS negatives are kept",
     kind="json",
-    uses=frozenset(),
+    uses=frozenset({"encoding"}),
     sniff=_sniff,
     read=read,
 )

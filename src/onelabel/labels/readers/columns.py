@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from onelabel.io.errors import LabelFileError, nearest
 from onelabel.labels.readers.base import Probe, ReadOptions, flag
-from onelabel.labels.readers.text import CsvFile
+from onelabel.labels.readers.tables import Table
 
 IMAGE_NAMES = (
     "image", "filename", "file_name", "file", "image_path", "image_name", "image_file", "image_id", "imageid",
@@ -28,7 +28,7 @@ SPECIAL = frozenset(
     (*IMAGE_NAMES, *LABEL_NAMES, *LIST_NAMES, *SPLIT_NAMES, OWN_IMAGE, OWN_SPLIT, OWN_GROUP)
 )  # fmt: skip
 
-CSV_OPTIONS = frozenset({"image_column", "split_column", "group_column", "ignore_columns"})
+CSV_OPTIONS = frozenset({"image_column", "split_column", "group_column", "ignore_columns", "encoding"})
 _COLUMN_OPTIONS = (
     "image_column", "label_column", "value_column", "weight_column", "split_column", "group_column",
 )  # fmt: skip
@@ -75,7 +75,7 @@ def named(header: Sequence[str], names: Sequence[str]) -> int | None:
     return next((found[name] for name in names if name in found), None)
 
 
-def optional(file: CsvFile, options: ReadOptions, option: str, names: Sequence[str]) -> int | None:
+def optional(file: Table, options: ReadOptions, option: str, names: Sequence[str]) -> int | None:
     """Return the position of the column that an option names, else of one called as in ``names``, else None.
 
     A column that is to be ignored, or that another option names, is not guessed.
@@ -90,7 +90,7 @@ def optional(file: CsvFile, options: ReadOptions, option: str, names: Sequence[s
     return named(["" if column in taken else column for column in file.header], names)
 
 
-def needed(file: CsvFile, options: ReadOptions, option: str, names: Sequence[str]) -> int:
+def needed(file: Table, options: ReadOptions, option: str, names: Sequence[str]) -> int:
     """Return the same for a column that must be there.
 
     Raises:
@@ -110,7 +110,7 @@ def has_image(probe: Probe) -> bool:
     )
 
 
-def find_columns(file: CsvFile, options: ReadOptions) -> Columns:
+def find_columns(file: Table, options: ReadOptions) -> Columns:
     """Find image, split and group.
 
     Raises:
@@ -136,7 +136,7 @@ def find_columns(file: CsvFile, options: ReadOptions) -> Columns:
     return Columns(image, split, group, rest, tuple(notes))
 
 
-def no_image_column(file: CsvFile) -> LabelFileError:
+def no_image_column(file: Table) -> LabelFileError:
     """Build the error for a file in which no column is known to hold the image."""
     if _looks_like_data(file.header):
         text = "this is a row of data; begin the file with column names, such as image,label"
@@ -155,13 +155,13 @@ def _some(names: Sequence[str]) -> str:
     return ", ".join(repr(name) for name in names[:8]) + (", ..." if len(names) > 8 else "")
 
 
-def _position(file: CsvFile, name: str, option: str) -> int:
+def _position(file: Table, name: str, option: str) -> int:
     if name in file.header:
         return file.header.index(name)
     raise LabelFileError(file.path, f"no column {name!r} for {option}{nearest(name, file.header)}", line=1)
 
 
-def unused_note(file: CsvFile, columns: Columns, used: set[int | None]) -> tuple[str, ...]:
+def unused_note(file: Table, columns: Columns, used: set[int | None]) -> tuple[str, ...]:
     """Return a note on the columns that were not read, if there are any."""
     names = [repr(file.header[column]) for column in columns.rest if column not in used]
     return (f"columns not read: {', '.join(names)}",) if names else ()

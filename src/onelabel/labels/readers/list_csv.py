@@ -24,7 +24,7 @@ from onelabel.labels.readers.columns import (
     needed,
     unused_note,
 )
-from onelabel.labels.readers.text import CsvFile
+from onelabel.labels.readers.tables import Table, open_table
 
 _ROWS_AT_ONCE = 1 << 16
 _DELIMITERS = ("|", ";", ",", " ")
@@ -43,7 +43,7 @@ def read(path: Path, options: ReadOptions) -> Loaded:
     Raises:
         LabelFileError: no list column, or a class that is not in ``--classes``.
     """
-    file = CsvFile.open(path)
+    file = open_table(path, options.encoding)
     columns = find_columns(file, options)
     place = needed(file, options, "label_column", LIST_NAMES)
     classes = ClassList(options)
@@ -97,7 +97,7 @@ class _Words:
 
 
 def _delimiter(
-    file: CsvFile, place: int, options: ReadOptions, classes: ClassList
+    file: Table, place: int, options: ReadOptions, classes: ClassList
 ) -> tuple[str | None, tuple[str, ...]]:
     """Return what separates labels, None where every cell holds one, and notes for the user."""
     if options.delimiter is not None:

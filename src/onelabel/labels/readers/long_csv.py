@@ -29,7 +29,7 @@ from onelabel.labels.readers.columns import (
     optional,
     unused_note,
 )
-from onelabel.labels.readers.text import CsvFile
+from onelabel.labels.readers.tables import Table, open_table
 from onelabel.labels.readers.values import Survey, canonical
 
 _ROWS_AT_ONCE = 1 << 16
@@ -50,7 +50,7 @@ def read(path: Path, options: ReadOptions) -> Loaded:
         LabelFileError: an unknown class, a value without a meaning, a weight outside (0, 1], or rows that
             contradict each other.
     """
-    file = CsvFile.open(path)
+    file = open_table(path, options.encoding)
     columns = find_columns(file, options)
     builder, classes = TableBuilder(path, columns, file.header), ClassList(options)
     labels = _Labels(file, options, classes)
@@ -73,7 +73,7 @@ def read(path: Path, options: ReadOptions) -> Loaded:
 class _Labels:
     """Turns the label column into class numbers, -1 for a blank cell."""
 
-    def __init__(self, file: CsvFile, options: ReadOptions, classes: ClassList) -> None:
+    def __init__(self, file: Table, options: ReadOptions, classes: ClassList) -> None:
         self.file, self.classes = file, classes
         self.forced = options.format != "auto"
         self.column = needed(file, options, "label_column", LABEL_NAMES)
@@ -101,7 +101,7 @@ class _Labels:
 class _Values:
     """Turns the value column into labels; 0 stays open (``OPEN_ZERO``) until the whole file is known."""
 
-    def __init__(self, file: CsvFile, options: ReadOptions, survey: Survey) -> None:
+    def __init__(self, file: Table, options: ReadOptions, survey: Survey) -> None:
         self.file, self.survey = file, survey
         self.column = optional(file, options, "value_column", VALUE_NAMES)
         self.known = survey.given or {"1": 1, "-1": -1, "0": OPEN_ZERO}
@@ -122,7 +122,7 @@ class _Values:
 class _Weights:
     """Turns the weight column into numbers in (0, 1]; blank is 1."""
 
-    def __init__(self, file: CsvFile, options: ReadOptions) -> None:
+    def __init__(self, file: Table, options: ReadOptions) -> None:
         self.file = file
         self.column = optional(file, options, "weight_column", WEIGHT_NAMES)
 

@@ -6,13 +6,25 @@ import importlib
 from pathlib import Path
 
 from onelabel.io.errors import LabelFileError, OneLabelError, unknown_name
-from onelabel.labels.readers import coco, folders, list_csv, long_csv, wide_csv
+from onelabel.labels.datasets import coco2014, cub, nus, openimages, voc
+from onelabel.labels.readers import coco, folders, list_csv, long_csv, npy, txt, wide_csv
 from onelabel.labels.readers.base import Loaded, Probe, Reader, ReadOptions, flag
 from onelabel.labels.readers.columns import no_image_column
-from onelabel.labels.readers.text import CsvFile, check_text
+from onelabel.labels.readers.encoding import check_text
+from onelabel.labels.readers.tables import NUMPY, PARQUET, has_magic, open_table
 
 READERS: tuple[Reader, ...] = (
-    folders.READER,
+    voc.READER_2012,
+    voc.READER_2007,
+    coco2014.READER,
+    cub.READER,
+    nus.COLE,
+    nus.OFFICIAL,
+    nus.SPLC,
+    openimages.READER,
+    npy.READER,
+    txt.READER,
+    folders.READER,  # after every other folder: it takes any
     coco.READER,
     list_csv.READER,
     long_csv.READER,
@@ -23,7 +35,7 @@ _FOR_ALL = {"format", "exhaustive", "classes_file", "class_ids", "images"}
 
 
 def load_labels(path: str | Path, options: ReadOptions | None = None) -> Loaded:
-    """Read labels from a folder of class folders, a CSV or a COCO JSON file.
+    """Read labels: a folder, a CSV, JSON, parquet or NumPy file, or the folder of a published data set.
 
     Args:
         path: file or folder.
@@ -46,12 +58,12 @@ def load_labels(path: str | Path, options: ReadOptions | None = None) -> Loaded:
     """
     path, options = Path(path), options or ReadOptions()
     if not path.exists():
-        raise OneLabelError(f"there is no label file or folder {path}")
+        raise OneLabelError(f"there is no label file or folder {path}{_download(options)}")
     if not path.is_dir() and not path.is_file():
         raise OneLabelError(f"{path} is neither a file nor a folder: save the labels to a file first")
-    kind = _kind(path)
+    kind = _kind(path, options)
     reader = _detect(path, kind, options) if options.format == "auto" else find_reader(options.format)
-    if reader.kind != kind:
+    if kind not in reader.kind.split(" or "):
         raise OneLabelError(f"{path} is a {kind}, but --format {reader.name} reads a {reader.kind}")
     _refuse_useless(reader, options)
     return reader.read(path, options)
@@ -82,17 +94,26 @@ def find_reader(name: str) -> Reader:
     return readers[name]
 
 
-def _kind(path: Path) -> str:
+def _download(options: ReadOptions) -> str:
+    """Return how to get a published data set that is named and not there."""
+    advice = "" if options.format == "auto" else find_reader(options.format).download
+    return advice and f". {advice}"
+
+
+def _kind(path: Path, options: ReadOptions) -> str:
     if path.is_dir():
         return "folder"
-    check_text(path)
-    with path.open(encoding="utf-8-sig") as stream:
+    if has_magic(path, NUMPY):
+        return "npy"
+    if has_magic(path, PARQUET):
+        return "csv"
+    with path.open(encoding=check_text(path, options.encoding)) as stream:
         start = stream.read(4096).lstrip()
     return "json" if start[:1] in ("{", "[") or path.suffix.lower() == ".json" else "csv"
 
 
 def _detect(path: Path, kind: str, options: ReadOptions) -> Reader:
-    file = CsvFile.open(path) if kind == "csv" else None
+    file = open_table(path, options.encoding) if kind == "csv" else None
     header = tuple(name.casefold() for name in file.header) if file else ()
     probe = Probe(path, kind, header, options)
     for reader in READERS:

@@ -20,7 +20,7 @@ from onelabel.labels.readers.base import Loaded, Probe, Reader, ReadOptions
 from onelabel.labels.readers.build import TableBuilder
 from onelabel.labels.readers.classes import ClassList
 from onelabel.labels.readers.columns import CSV_OPTIONS, Columns, find_columns, has_image
-from onelabel.labels.readers.text import CsvFile
+from onelabel.labels.readers.tables import Table, open_table
 from onelabel.labels.readers.values import Survey, canonical, codes
 
 _CELLS_AT_ONCE = 1 << 20
@@ -37,7 +37,7 @@ def read(path: Path, options: ReadOptions) -> Loaded:
         LabelFileError: a column that is no class, a value without a meaning, 0 that may mean two things, or
             rows that contradict each other.
     """
-    file = CsvFile.open(path)
+    file = open_table(path, options.encoding)
     columns = find_columns(file, options)
     classes = ClassList(options, keep_order=True)
     targets = [_class_of(file, classes, column) for column in columns.rest]
@@ -70,11 +70,11 @@ def _missing_note(classes: ClassList, targets: list[int], blank: int) -> tuple[s
     return (f"classes without a column are {state} in every image: {', '.join(missing)}",)
 
 
-def _rows_at_once(file: CsvFile) -> int:
+def _rows_at_once(file: Table) -> int:
     return max(1, _CELLS_AT_ONCE // len(file.header))
 
 
-def _class_of(file: CsvFile, classes: ClassList, column: int) -> int:
+def _class_of(file: Table, classes: ClassList, column: int) -> int:
     name = file.header[column]
     if not name:
         text = (
@@ -92,7 +92,7 @@ def _picker(columns: Columns) -> Callable[[Sequence[str]], Sequence[str]]:
     return lambda row: [row[column] for column in columns.rest]
 
 
-def _survey(file: CsvFile, columns: Columns, builder: TableBuilder, survey: Survey) -> dict[str, str]:
+def _survey(file: Table, columns: Columns, builder: TableBuilder, survey: Survey) -> dict[str, str]:
     """Collect images and count values; return the canonical spelling of every cell that occurs."""
     counts: Counter[str] = Counter()
     spelling: dict[str, str] = {}
