@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, default_collate
 from torchvision import transforms  # type: ignore[import-untyped]
 
 from onelabel.images.decode import MAX_PIXELS
@@ -66,7 +66,8 @@ class ReleasedItem(Dataset[tuple[Tensor, Tensor]]):
 
 
 def collate_ours(items: list[Any]) -> Tensor:
-    return torch.stack([torch.from_numpy(pixels) for pixels, _ in items])
+    pixels: Tensor = default_collate([pixels for pixels, _ in items])
+    return pixels
 
 
 def seconds(loader: DataLoader[Any], normalise: bool = False) -> float:

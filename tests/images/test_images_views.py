@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
+from golden_archive import Archive
 from onelabel.images.decode import decode
 from onelabel.images.named import named_preprocessing
 from onelabel.images.transforms import Preprocess
@@ -30,11 +31,13 @@ def random_image(width: int, height: int, seed: int = 0) -> Image.Image:
 
 def test_equals_the_released_code(golden: Path) -> None:
     """Origin: AEVLP 0bad82a, datasets.py, through the archive's own list of cases."""
-    archive = np.load(golden / "pixels.npz", allow_pickle=False)
+    if not (golden / "pixels.npz").is_file():
+        pytest.skip("pixels.npz is not in this folder")
+    archive = Archive(golden / "pixels.npz")
     aevlp = named_preprocessing("released-aevlp", OWN)
     classifier = named_preprocessing("released-aevlp", Preprocess(448, "crop", "bicubic", OWN.mean, OWN.std))
     different = []
-    for case in map(str, archive["cases"]):
+    for case in archive.cases():
         (path,) = (golden / "fake" / "voc").rglob(str(archive[f"{case}/file"]))
         image, plan = decode(path), view_plan(f"grid:{int(archive[f'{case}/grid_size'])}")
         assert image.size == tuple(archive[f"{case}/size_wh"])
@@ -47,6 +50,7 @@ def test_equals_the_released_code(golden: Path) -> None:
         large = classifier.normalise(torch.from_numpy(classifier.pixels(image))[None])[0, :, 8::32, 8::32]
         np.testing.assert_array_equal(large.numpy(), archive[f"{case}/image448_step32"], case)
     assert np.mean(different) < 0.005
+    assert not archive.unread, sorted(archive.unread)[:5]
 
 
 @given(SIDES, SIDES, st.integers(1, 16))

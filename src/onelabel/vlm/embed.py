@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, default_collate
 
 from onelabel.images.decode import decode
 from onelabel.images.transforms import Pixels, Preprocessing, mirror
@@ -125,8 +125,8 @@ def _collate(items: list[_Item | ImageError]) -> _Batch | ImageError:
         if isinstance(item, ImageError):
             return item
         good.append(item)
-    pixels = torch.stack([torch.from_numpy(pixels) for pixels, _ in good])
-    return pixels, np.stack([digest for _, digest in good])
+    pixels, digests = default_collate([pixels for pixels, _ in good]), [digest for _, digest in good]
+    return pixels, np.stack(digests)
 
 
 def _stream(
