@@ -89,14 +89,10 @@ def test_a_rule_decides_in_its_classes_alone_and_observed_labels_win() -> None:
     assert notes_of(source) == ("a note",) and provenance_of(source) == {"origin": "here"}
 
 
-def test_scores_alone_need_a_rule_for_every_class() -> None:
-    inner = Fixed([[0] * 3] * 2, [[0.5] * 3] * 2, decides=False)
-    some = RuledSource(inner, [(Threshold(0.4), [0, 2])])
-    assert not decides(some)
-    with pytest.raises(OneLabelError, match="class 'dog' has scores and no decisions"):
-        some.start(TABLE)
-    RuledSource(inner, [(Threshold(0.4), [0, 2]), (Nothing(), [1])]).start(TABLE)
-    assert inner.started == 1
+def test_whether_it_decides_where_there_is_no_rule() -> None:
+    for answer in (False, True):
+        inner = Fixed([[0] * 3] * 2, [[0.5] * 3] * 2, decides=answer)
+        assert decides(RuledSource(inner, [(Threshold(0.4), [0, 2])])) is answer
 
 
 def test_parts_answer_for_their_own_classes() -> None:

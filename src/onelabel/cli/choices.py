@@ -61,7 +61,7 @@ def complete(choice: Choice, given: Mapping[str, Any]) -> dict[str, Any]:
         from onelabel.sources.registry import spelled_out
 
         given = spelled_out(given)
-        if "of" in given:
+        if given.get("of"):
             given = {**given, "of": [complete(choice, part) for part in given["of"]]}
     parameters = signature(choice.resolve(str(given["name"]))).parameters.values()
     usual = {p.name: p.default for p in parameters if p.name not in choice.skip and p.default is not p.empty}

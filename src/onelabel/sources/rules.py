@@ -105,7 +105,7 @@ class RuledSource:
     """A source whose scores are decided by rules, each in classes of its own.
 
     Args:
-        source: gives the scores, and the decisions in all other classes.
+        source: gives the scores, and the decisions in all other classes; none there if it makes none.
         rules: rule and columns.
     """
 
@@ -131,14 +131,8 @@ class RuledSource:
         """Start the source.
 
         Raises:
-            OneLabelError: it does not decide, and a class has no rule.
+            OneLabelError: as the source.
         """
-        left = set(range(table.num_classes)).difference(*(columns for _, columns in self.rules))
-        if left and not self.decides:
-            raise OneLabelError(
-                f"class {table.class_ids[min(left)]!r} has scores and no decisions: give a --rule for all "
-                "classes"
-            )
         self.source.start(table)
 
     def pseudo(self, index: Tensor, labels: Tensor, mirrored: Tensor, epoch: int) -> tuple[Tensor, Tensor]:

@@ -43,8 +43,8 @@ class SeveralSource:
         tensor([[ 1,  0, -1]], dtype=torch.int8)
     """
 
-    def __init__(self, of: list[Any], combine: Combine = "agree") -> None:
-        if len(of) < 2:
+    def __init__(self, of: list[Any] | None = None, combine: Combine = "agree") -> None:
+        if of is None or len(of) < 2:
             raise OneLabelError("the source 'several' combines two or more: give --source NAME,NAME")
         if combine not in WAYS:
             raise unknown_name("way to combine sources", combine, WAYS)
