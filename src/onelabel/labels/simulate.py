@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from onelabel.io.errors import OneLabelError
+from onelabel.labels.bias import Preference, choose
 from onelabel.labels.entries import cheapest_default
 from onelabel.labels.split import group_split, random_split
 from onelabel.labels.table import LabelTable
@@ -76,6 +78,7 @@ def simulate_single_positives(
     seed: int = 1200,
     val_fraction: float = 0.0,
     split_seed: int = 1200,
+    preference: Preference | None = None,
 ) -> LabelTable:
     """Hide labels of the training images by the published protocol, and split off a validation part.
 
@@ -90,6 +93,7 @@ def simulate_single_positives(
         seed: of the draw; 1200 as published.
         val_fraction: share of the training images that become the split ``val``; the others become ``train``.
         split_seed: of that split; 1200 as published.
+        preference: which positives are named first, by row of the table; None draws uniformly, as published.
 
     Raises:
         OneLabelError: a number below -1, no training images, a fraction outside [0, 1), or a validation part
@@ -101,7 +105,7 @@ def simulate_single_positives(
         [1, 1]
     """
     training = _training_rows(table, bool(val_fraction))
-    drawn = _draw(table, training, positives, negatives, seed)
+    drawn = _draw(table, training, positives, negatives, seed, preference)
     if not val_fraction:
         return _with_drawn(table, training, drawn)
     if table.groups is None:
@@ -140,20 +144,44 @@ class _Drawn(NamedTuple):
     default: NDArray[np.int8]
 
 
-def _draw(table: LabelTable, rows: NDArray[np.int64], positives: int, negatives: int, seed: int) -> _Drawn:
-    rng = np.random.RandomState(seed)
+def _draw(
+    table: LabelTable,
+    rows: NDArray[np.int64],
+    positives: int,
+    negatives: int,
+    seed: int,
+    preference: Preference | None,
+) -> _Drawn:
+    rng, chooser = np.random.RandomState(seed), random.Random(seed)
     step = max(1, _CELLS_AT_ONCE // table.num_classes)
     default = np.zeros(len(table), np.int8)
     cells = []
     for start in range(0, len(rows), step):
         part = rows[start : start + step]
         labels = _observe(table.rows(part), positives, negatives, rng)
+        if preference is not None:
+            labels = _preferred(table.rows(part), labels, part, positives, preference, chooser)
         if table.weights is None:  # a default cell has no weight
             default[part] = cheapest_default((labels == -1).sum(axis=1), (labels == 0).sum(axis=1))
         row, column = np.nonzero(labels != default[part][:, None])
         cells.append((part[row], column, labels[row, column], table.weight_rows(part)[row, column]))
     images, columns, values, weights = (np.concatenate(kind) for kind in zip(*cells, strict=True))
     return _Drawn(images, columns, values, weights, default)
+
+
+def _preferred(
+    truth: NDArray[np.int8],
+    uniform: NDArray[np.int8],
+    rows: NDArray[np.int64],
+    positives: int,
+    preference: Preference,
+    rng: random.Random,
+) -> NDArray[np.int8]:
+    """Draw the positives again, by preference; negatives stay as they were drawn."""
+    labels = np.minimum(uniform, 0)
+    for row, known, result in zip(rows.tolist(), truth, labels, strict=True):
+        result[choose(preference, row, np.flatnonzero(known == 1), positives, rng)] = 1
+    return labels
 
 
 def _with_drawn(table: LabelTable, rows: NDArray[np.int64], drawn: _Drawn) -> LabelTable:

@@ -29,8 +29,23 @@ def _file(path: Path, part: str) -> Path:
     return path / "annotations" / f"instances_{part}2014.json"
 
 
+def annotation_files(path: Path) -> list[tuple[Path, str]]:
+    """Return the annotation files that are there, each with its part, train or val."""
+    return [(_file(path, part), part) for part in _PARTS.values() if _file(path, part).is_file()]
+
+
+def path_of(part: str, number: int) -> str:
+    """Return the path of an image.
+
+    Example:
+        >>> path_of("val", 42)
+        'val2014/COCO_val2014_000000000042.jpg'
+    """
+    return f"{part}2014/COCO_{part}2014_{number:012d}.jpg"
+
+
 def _sniff(probe: Probe) -> bool:
-    return probe.kind == "folder" and any(_file(probe.path, part).is_file() for part in _PARTS.values())
+    return probe.kind == "folder" and bool(annotation_files(probe.path))
 
 
 def read(path: Path, options: ReadOptions) -> Loaded:
@@ -69,7 +84,7 @@ def _part(file: Path, content: Content, split: str, part: str) -> Part:
             raise LabelFileError(file, f"{problem}: no such category, or not a whole number")
         pairs.add((str(image), column[category]))
     row = {name: number for number, name in enumerate(sorted({name for name, _ in pairs}))}
-    ids = [f"{part}2014/COCO_{part}2014_{int(name):012d}.jpg" for name in row]
+    ids = [path_of(part, int(name)) for name in row]
     return Part.of_pairs(split, ids, [(row[name], number) for name, number in pairs])
 
 

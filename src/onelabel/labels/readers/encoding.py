@@ -9,6 +9,7 @@ from pathlib import Path
 from onelabel.io.errors import LabelFileError, OneLabelError
 
 _BLOCK = 1 << 20
+_NUL = ("a NUL byte, which no text holds", "remove it, or if it is UTF-16, add --encoding utf-16-le")
 _MARKS = {  # what a file may begin with; the longer mark first
     codecs.BOM_UTF32_LE: "utf-32",
     codecs.BOM_UTF32_BE: "utf-32",
@@ -61,7 +62,7 @@ def _encoding(start: bytes, given: str | None) -> str:
         return found or "utf-8"
     try:
         name = codecs.lookup(given).name
-        b"".decode(given)
+        b" ".decode(given, errors="replace")
         codecs.getincrementaldecoder(given)
     except (LookupError, ValueError):
         example = "such as utf-8, utf-16, windows-1252, shift_jis or gb18030"
@@ -82,30 +83,31 @@ def _check_blocks(path: Path, blocks: Iterator[bytes], name: str, hint: str | No
             whole = pending + block
             line += _lines_before(whole[:start], name)
             place = offset - len(pending) + start
-            raise _not_text(path, whole[start : start + 1], place, line, name, hint) from None
+            raise _not_text(path, whole[start : start + 1], place, line, _invalid(name), hint) from None
         if "\0" in text:
             before = text[: text.index("\0")]
             place = offset - len(pending) + len(before.encode(name))
-            raise _not_text(path, b"\0", place, line + before.count("\n"), name, hint)
+            line += before.count("\n")
+            raise _not_text(path, b"\0", place, line, _NUL, hint)
         offset += len(block)
         line += text.count("\n")
     if pending := decoder.getstate()[0]:
-        raise _not_text(path, pending[:1], offset - len(pending), line, name, hint)
+        raise _not_text(path, pending[:1], offset - len(pending), line, _invalid(name), hint)
 
 
 def _lines_before(data: bytes, name: str) -> int:
     return data.decode(name, errors="ignore").count("\n")
 
 
+def _invalid(name: str) -> tuple[str, str]:
+    """Say what is wrong with a byte, and what to do."""
+    shown = "UTF-8" if name in ("utf-8", "utf-8-sig") else name
+    return f"not valid {shown}", "name the encoding, such as --encoding windows-1252, or save it as UTF-8"
+
+
 def _not_text(
-    path: Path, value: bytes, offset: int, line: int, name: str, hint: str | None
+    path: Path, value: bytes, offset: int, line: int, problem: tuple[str, str], hint: str | None
 ) -> LabelFileError:
-    if value == b"\0":
-        problem = "a NUL byte, which no text holds"
-        advice = "remove it, or if it is UTF-16, add --encoding utf-16-le"
-    else:
-        shown = "UTF-8" if name in ("utf-8", "utf-8-sig") else name
-        problem = f"not valid {shown}"
-        advice = "name the encoding, such as --encoding windows-1252, or save it as UTF-8"
+    what, advice = problem
     code = f"byte 0x{value[0]:02X}" if value else "a byte"
-    return LabelFileError(path, f"{code} at offset {offset} is {problem}; {hint or advice}", line=line)
+    return LabelFileError(path, f"{code} at offset {offset} is {what}; {hint or advice}", line=line)

@@ -43,21 +43,19 @@ def read(path: Path, options: ReadOptions) -> Loaded:
         OneLabelError: one of the pair is missing, or the class names are not given.
         LabelFileError: a file that is no such array, or holds other values.
     """
-    if path.is_dir():
-        parts, notes = read_parts(path, _PAIR)
-    else:
-        parts, notes = [_single(path)], []
-    width = parts[0].column.max(initial=-1) + 1
+    images = None if path.is_dir() else _images_of(path)
     names = [*ClassList(options).numbers]
     if not names:
         raise OneLabelError(f"{path} holds no class names: give a file with one a line, --classes FILE")
-    if width > len(names):
-        raise OneLabelError(f"{path} has more classes than the {len(names):,} of --classes")
+    if images is None:
+        parts, notes = read_parts(path, _PAIR, len(names))
+    else:
+        parts, notes = [read_pair(path, images, "", len(names))], []
     loaded = finish(path, _PAIR, parts, names, None, options)
     return Loaded(loaded.table, loaded.format, (*notes, *loaded.notes))
 
 
-def read_parts(folder: Path, archive: Archive, classes: int | None = None) -> tuple[list[Part], list[str]]:
+def read_parts(folder: Path, archive: Archive, classes: int) -> tuple[list[Part], list[str]]:
     """Read the complete labels of train and val in a folder.
 
     Args:
@@ -84,17 +82,15 @@ def read_parts(folder: Path, archive: Archive, classes: int | None = None) -> tu
     return parts, notes
 
 
-def _single(path: Path) -> Part:
+def _images_of(path: Path) -> Path:
     ending = next((ending for ending in _ENDINGS if path.name.endswith(ending)), None)
     if ending is None:
-        text = (
-            "the name of a label matrix ends in _labels.npy or _labels_obs.npy, beside a file ..._images.npy"
-        )
+        text = "the name of a label matrix ends in _labels.npy or _labels_obs.npy, beside ..._images.npy"
         raise LabelFileError(path, f"a NumPy array, but {text}")
-    return read_pair(path, path.with_name(path.name.removesuffix(ending) + "_images.npy"), "")
+    return path.with_name(path.name.removesuffix(ending) + "_images.npy")
 
 
-def read_pair(labels: Path, images: Path, split: str, classes: int | None = None) -> Part:
+def read_pair(labels: Path, images: Path, split: str, classes: int) -> Part:
     """Read one pair; 0 is unknown in a file of observed labels, else absent.
 
     Raises:
@@ -106,8 +102,8 @@ def read_pair(labels: Path, images: Path, split: str, classes: int | None = None
     if matrix.ndim != 2 or len(matrix) != len(names) or matrix.dtype.kind not in "biuf":
         problem = f"an array {matrix.shape} of {matrix.dtype}, not numbers in {len(names):,} rows"
         raise LabelFileError(labels, f"{problem}, as {images.name} has")
-    if classes is not None and matrix.shape[1] != classes:
-        raise LabelFileError(labels, f"has {matrix.shape[1]:,} columns, not {classes:,}")
+    if matrix.shape[1] != classes:
+        raise LabelFileError(labels, f"has {matrix.shape[1]:,} columns for {classes:,} classes")
     observed = labels.name.endswith(_ENDINGS[1])
     default = 0 if observed or not _any_zero(matrix) else -1
     marked = [_marked(labels, matrix, first, observed) for first in range(0, len(matrix), _ROWS_AT_ONCE)]

@@ -28,7 +28,10 @@ _NO_IMAGE = {"classes.txt", "readme.txt", "license.txt"}
 def _sniff(probe: Probe) -> bool:
     if probe.kind != "folder":
         return False
-    entries = [entry for entry in probe.path.iterdir() if not entry.name.startswith(".")]
+    try:
+        entries = [entry for entry in probe.path.iterdir() if not entry.name.startswith(".")]
+    except OSError:
+        return False  # the reader of class folders, asked next, says what is wrong
     return any(_is_label(entry) for entry in entries) and not any(entry.is_dir() for entry in entries)
 
 
