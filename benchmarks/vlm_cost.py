@@ -1,0 +1,215 @@
+"""What pseudo-labels of AEVLP and VLPL cost: passes of the frozen encoder, in the loop and from a store.
+
+Measured, on a few photos with random weights of the published architectures:
+
+* in the loop, as published: in every epoch each photo's whole image and 16 tiles, each mirrored or not, and
+  in every step all prompts, eight photos at a time;
+* from a store, first run: every view and its mirror image once, the prompts once;
+* from the same store, a later run: no pass at all, but the prompts once.
+
+Computed, and marked so: passes of the published runs on the data sets' sizes, from the same counts.
+
+The time of a pass is that of the whole run over its passes, prompts and reading of photos included.
+
+python benchmarks/vlm_cost.py PHOTOS            16 photos, 2 epochs, ViT-B/16, and one pass of ViT-L/14-336
+python benchmarks/vlm_cost.py PHOTOS --photos-used 4 --large ""         a quick look
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import open_clip  # type: ignore[import-untyped]
+import torch
+from torch import Tensor
+
+from onelabel.images.decode import decode
+from onelabel.images.folder import list_images
+from onelabel.images.named import named_preprocessing
+from onelabel.images.transforms import Preprocess, mirror
+from onelabel.images.views import view_plan
+from onelabel.io.ids import IdTable
+from onelabel.labels.table import ClassInfo, LabelTable
+from onelabel.sources.damp import DampSource
+from onelabel.sources.damp_rule import damp_labels, damp_scores
+from onelabel.vlm.encoder import OpenClipEncoder
+from onelabel.vlm.fingerprint import seen_through
+from onelabel.vlm.store import EmbeddingStore, write_store
+from onelabel.vlm.texts import class_texts
+
+CLIP_MEAN, CLIP_STD = (0.481, 0.458, 0.408), (0.269, 0.261, 0.276)
+BATCH = 8
+PLAN = view_plan("grid:4")
+
+
+class Counted(OpenClipEncoder):
+    """An encoder that counts the images and the prompts that go through it."""
+
+    def __init__(self, name: str, size: int) -> None:
+        torch.manual_seed(0)
+        own = Preprocess(size, "crop", "bicubic", CLIP_MEAN, CLIP_STD)
+        model = open_clip.create_model(name, pretrained=None)
+        super().__init__(model, open_clip.get_tokenizer(name), open_clip.get_model_config(name), own)
+        self.passes, self.prompts = 0, 0
+
+    def encode_images(self, images: Tensor) -> Tensor:
+        self.passes += len(images)
+        return super().encode_images(images)
+
+    def encode_texts(self, texts: Sequence[str]) -> Tensor:
+        self.prompts += len(texts)
+        return super().encode_texts(texts)
+
+    def taken(self) -> tuple[int, int]:
+        """Return passes and prompts since the last call."""
+        found = self.passes, self.prompts
+        self.passes, self.prompts = 0, 0
+        return found
+
+
+@dataclass(frozen=True)
+class Photos:
+    root: Path
+    table: LabelTable
+    classes: tuple[ClassInfo, ...]
+
+
+def in_the_loop(encoder: Counted, photos: Photos, epochs: int) -> None:
+    """The vision-language part of the released training loop, all views of a batch at once."""
+    preprocess = named_preprocessing("released-aevlp", encoder.preprocess)
+    rng = np.random.default_rng(0)
+    for _ in range(epochs):
+        for start in range(0, len(photos.table), BATCH):
+            index = np.arange(start, min(len(photos.table), start + BATCH))
+            images = [decode(photos.root / photos.table.ids.text(int(row))) for row in index]
+            pixels = torch.from_numpy(np.concatenate([PLAN.pixels(image, preprocess) for image in images]))
+            bits = torch.from_numpy(rng.random(len(pixels)) < 0.5)[:, None, None, None]
+            seen = preprocess.normalise(pixels)
+            vectors = encoder.encode_images(torch.where(bits, mirror(seen), seen))
+            words = class_texts(encoder, photos.classes).words()
+            cosines = words.cosines(vectors).view(len(index), len(PLAN), -1)
+            labels = torch.from_numpy(photos.table.rows(index))
+            damp_labels(*damp_scores(torch.softmax(cosines / 0.01, dim=-1), labels, 0.3), top_k=3)
+
+
+def embed(encoder: Counted, photos: Photos, folder: Path) -> EmbeddingStore:
+    preprocess = named_preprocessing("released-aevlp", encoder.preprocess)
+    return write_store(
+        folder, root=photos.root, ids=photos.table.ids, encoder=encoder.encode_images, dim=encoder.dim,
+        preprocess=preprocess, views=PLAN, batch_size=2 * len(PLAN),
+        fingerprint=seen_through(encoder.image_fingerprint, preprocess, PLAN),
+    )  # fmt: skip
+
+
+def from_store(encoder: Counted, store: EmbeddingStore, photos: Photos, epochs: int) -> None:
+    source = DampSource(store, class_texts(encoder, photos.classes), top_k=3)
+    source.start(photos.table)
+    for epoch in range(1, epochs + 1):
+        for start in range(0, len(photos.table), BATCH):
+            index = torch.arange(start, min(len(photos.table), start + BATCH))
+            labels = torch.from_numpy(photos.table.rows(index.numpy()))
+            source.pseudo(index, labels, torch.zeros(len(index), dtype=torch.bool), epoch)
+
+
+def report(what: str, encoder: Counted, seconds: float, epochs: int) -> tuple[int, int]:
+    passes, prompts = encoder.taken()
+    each = f"{1000 * seconds / passes:6.0f} ms a pass" if passes else "no pass of the image encoder"
+    print(
+        f"measured  {what:26s} {passes:6d} passes, {prompts:5d} prompts, {seconds:7.1f} s, "
+        f"{seconds / epochs:6.1f} s an epoch, {each}",
+        flush=True,
+    )
+    return passes, prompts
+
+
+def timed(run: Any, *arguments: Any) -> tuple[Any, float]:
+    begin = time.perf_counter()
+    found = run(*arguments)
+    return found, time.perf_counter() - begin
+
+
+def aevlp(photos: Photos, model: str, epochs: int) -> bool:
+    """Measure AEVLP three ways; say whether all counts are what the arithmetic expects."""
+    encoder, images, views = Counted(model, 224), len(photos.table), len(PLAN)
+    steps = -(-images // BATCH)
+    with tempfile.TemporaryDirectory() as place:
+        _, seconds = timed(in_the_loop, encoder, photos, epochs)
+        loop = report("in the loop, as published", encoder, seconds, epochs)
+        store, embedding = timed(embed, encoder, photos, Path(place) / "store")
+        _, seconds = timed(from_store, encoder, store, photos, epochs)
+        first = report("store, first run", encoder, embedding + seconds, epochs)
+        _, seconds = timed(from_store, encoder, EmbeddingStore.open(Path(place) / "store"), photos, epochs)
+        later = report("store, a later run", encoder, seconds, epochs)
+    prompts = len(photos.classes)
+    expected = [
+        (images * views * epochs, prompts * steps * epochs),
+        (2 * images * views, prompts),
+        (0, prompts),
+    ]
+    return [loop, first, later] == expected
+
+
+# Images that train, validate and test, and classes: VOC 2012, COCO 2014, NUS-WIDE (list of 210,260), CUB.
+SIZES = {
+    "VOC": (4574, 1143, 5823, 8, 17), "COCO": (65665, 16416, 40137, 8, 17),
+    "NUS": (120000, 30000, 60260, 10, 17), "CUB": (4795, 1199, 5794, 10, 26),
+}  # fmt: skip
+
+
+def computed() -> None:
+    """Passes of whole published runs: AEVLP of its 8 to 10 epochs, VLPL of its 10."""
+    for name, (train, val, test, epochs, views) in SIZES.items():
+        loop, store = train * views * epochs, 2 * train * views
+        print(f"computed  AEVLP {name:5s} {epochs:2d} epochs: {loop:10,} passes, {store:9,} first, 0 later: "
+              f"{loop / store:5.1f} times fewer")  # fmt: skip
+        loop, store = (train + val + test) * 10, 2 * train
+        print(f"computed  VLPL  {name:5s} 10 epochs: {loop:10,} passes, {store:9,} first, 0 later: "
+              f"{loop / store:5.1f} times fewer")  # fmt: skip
+
+
+def chosen(options: argparse.Namespace) -> Photos:
+    names = list_images(options.photos)[: options.photos_used]
+    classes = tuple(ClassInfo(f"c{n}", f"thing {n}") for n in range(options.classes))
+    labels = np.zeros((len(names), len(classes)), np.int8)
+    labels[np.arange(len(names)), np.arange(len(names)) % len(classes)] = 1
+    table = LabelTable.from_dense(IdTable.from_strings(names), [info.id for info in classes], labels)
+    return Photos(options.photos, table, classes)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("photos", type=Path)
+    parser.add_argument("--photos-used", type=int, default=16)
+    parser.add_argument("--epochs", type=int, default=2)
+    parser.add_argument("--classes", type=int, default=80)
+    parser.add_argument("--model", default="ViT-B-16-quickgelu")
+    parser.add_argument("--large", default="ViT-L-14-336-quickgelu", help='"" for none')
+    parser.add_argument("--threads", type=int, default=0, help="of torch; 0 for its own choice")
+    options = parser.parse_args()
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    photos, begin = chosen(options), time.perf_counter()
+    print(f"{len(photos.table)} photos, {options.epochs} epochs, {options.classes} classes, {options.model}, "
+          f"random weights, {torch.get_num_threads()} threads")  # fmt: skip
+    right = aevlp(photos, options.model, options.epochs)
+    print(f"measured  counts are {'those' if right else 'NOT those'} of the arithmetic")
+    if options.large:
+        encoder = Counted(options.large, 336)
+        _, seconds = timed(encoder.encode_images, torch.zeros(1, 3, 336, 336))
+        report(f"VLPL, {options.large}", encoder, seconds, 1)
+    computed()
+    print(f"all in {time.perf_counter() - begin:.0f} s")
+    return int(not right)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
