@@ -9,7 +9,7 @@ from typing import Any
 from onelabel.io.errors import OneLabelError
 from onelabel.methods.base import Context, Method
 from onelabel.methods.registry import create, info
-from onelabel.sources.base import Source
+from onelabel.sources.base import Source, provenance_of
 from onelabel.sources.registry import reads_cosines
 from onelabel.training.keeper import Keeper
 from onelabel.training.opening import Wanted, open_wanted
@@ -104,7 +104,7 @@ def make_recipe(
         )
     wanted = Wanted(chosen, rule, rules, vlm_store, (template,), settings.seed)
     opened = open_wanted(wanted, parts.train.classes)
-    described = {**method, **wanted.described()}
+    described = {**method, **wanted.described(), "provenance": provenance_of(opened)}
     return Recipe(parts, built, settings, opened, expected_positives, described)
 
 
