@@ -286,6 +286,18 @@ def test_evaluation_from_photos_is_that_from_features(
     assert figures["images"] == json.loads(json.dumps(found.to_dict()))
 
 
+def test_the_interval_of_the_map(
+    good_run: Path, workshop: Workshop, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["evaluate", str(good_run), str(workshop.full), "--exhaustive", "--bootstrap", "50"]
+    arguments += ["--features", str(workshop.features), "--json", str(tmp_path / "out.json")]
+    assert main(arguments) == 0
+    assert "95 % interval" in capsys.readouterr().out
+    figures = json.loads((tmp_path / "out.json").read_text())
+    assert figures["map_interval"]["draws"] == 50
+    assert figures["map_interval"]["value"] == pytest.approx(figures["map"])
+
+
 def test_the_test_part_is_scored_unless_another_is_named(
     good_run: Path, workshop: Workshop, capsys: pytest.CaptureFixture[str]
 ) -> None:

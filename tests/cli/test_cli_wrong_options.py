@@ -96,6 +96,7 @@ OPTIONS = [
     ("evaluate", "--images photos", "give either --images DIR or --features STORE"),
     ("evaluate", "--features clip-store", "the model reads"),
     ("evaluate", "--device gpu", "--device 'gpu' cannot be used"),
+    ("evaluate", "--bootstrap 1", "--bootstrap must be 2 or more, or 0 for no interval, not 1"),
     ("evaluate", "--show -1", "--show must be 0 or more, not -1"),
     ("evaluate", "--json out.txt", "the name of out.txt must end in .json"),
     ("evaluate", "--classes labels.csv", "the model knows its classes: leave --classes out"),

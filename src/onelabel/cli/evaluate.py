@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 EXAMPLES = """
 onelabel evaluate run labels.csv --exhaustive --images photos
 onelabel evaluate run labels.csv --exhaustive --features features --split test --json test.json
+onelabel evaluate run labels.csv --exhaustive --images photos --bootstrap 1000
 """
 
 
@@ -25,6 +26,7 @@ def evaluate(
     features: str | None = None,
     split: str | None = None,
     json: str | None = None,
+    bootstrap: int = 0,
     show: int = 20,
     batch_size: int = 32,
     workers: int = 0,
@@ -42,6 +44,8 @@ def evaluate(
         features: instead of photos, a store made by the model's own encoder, or the .npz it was trained on.
         split: part of the labels to score on; by default the test images where there are splits.
         json: file for all figures, as JSON.
+        bootstrap: how many times the images (or groups) are drawn again for an interval of the mAP, such as
+            1000; 0 gives none.
         show: how many classes to list, lowest AP first.
         batch_size: photos per pass through the network.
         workers: extra processes that read photos.
@@ -53,10 +57,13 @@ def evaluate(
 
     check_limits(show=show, batch_size=batch_size, workers=workers, max_pixels=max_pixels)
     check_json(json, labels, run, images, features, overwrite=overwrite)
+    if bootstrap and bootstrap < 2:
+        raise OneLabelError(f"--bootstrap must be 2 or more, or 0 for no interval, not {bootstrap}")
     if (images is None) == (features is None):
         raise OneLabelError("give either --images DIR or --features STORE")
     if reading.get("classes") is not None:
         raise OneLabelError("the model knows its classes: leave --classes out")
+    from onelabel.evaluation.bootstrap import bootstrap_map
     from onelabel.io.atomic import atomic_write
     from onelabel.models.bundle_read import load_bundle
     from onelabel.training.judge import choose_split, judge, score_features, score_photos
@@ -71,7 +78,12 @@ def evaluate(
         logits = score_photos(bundle, table, str(images), batch_size, workers, max_pixels)
     found = judge(bundle, table, logits)
     print(found.table(classes=show))
+    figures = found.to_dict()
+    if bootstrap:
+        interval = bootstrap_map(logits, table.dense(), draws=bootstrap, groups=table.groups)
+        print(f"\n{interval}")
+        figures["map_interval"] = interval.to_dict()
     if json is not None:
         with atomic_write(json) as stream:
-            json_module.dump(found.to_dict(), stream, indent=1, ensure_ascii=False)
+            json_module.dump(figures, stream, indent=1, ensure_ascii=False)
     return found

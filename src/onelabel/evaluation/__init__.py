@@ -4,6 +4,7 @@ Everything takes (images, classes) scores, logits or probabilities, and labels w
 unknown, -1 known absent.
 """
 
+from onelabel.evaluation.bootstrap import MapInterval, bootstrap_draws, bootstrap_map
 from onelabel.evaluation.evaluate import Evaluation, evaluate
 from onelabel.evaluation.f1 import F1Scores, f1_at
 from onelabel.evaluation.metrics import MeanAP, Support, average_precision, mean_average_precision, support
@@ -23,6 +24,7 @@ from onelabel.evaluation.top_k import TopK, top_k
 __all__ = [
     "Evaluation",
     "F1Scores",
+    "MapInterval",
     "MeanAP",
     "PseudoQuality",
     "PuAuc",
@@ -31,6 +33,8 @@ __all__ = [
     "TopK",
     "average_precision",
     "best_f1_threshold",
+    "bootstrap_draws",
+    "bootstrap_map",
     "evaluate",
     "f1_at",
     "mean_average_precision",
