@@ -8,7 +8,14 @@ import numpy as np
 import pytest
 
 from golden_archive import Archive
-from onelabel.labels import LabelTable, ReadOptions, load_labels, observe, released_split
+from onelabel.labels import (
+    LabelTable,
+    ReadOptions,
+    load_labels,
+    observe,
+    released_split,
+    simulate_single_positives,
+)
 
 FOLDERS = {"pascal": ("voc", "voc2012"), "coco": ("coco", "coco2014"), "cub": ("cub", "cub")}
 PHASES = {"train": "train", "test": "val"}  # what the scripts call val is what every code tests on
@@ -104,3 +111,15 @@ def test_the_check_values_of_the_split(n: int, total: int) -> None:
     train, val = released_split(n)
     assert val.sum() == total
     assert len(train) + len(val) == n
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_simulate_gives_what_the_data_module_hands_out(golden: Path, found: Archive, name: str) -> None:
+    hidden = simulate_single_positives(
+        table_of(golden, name), val_fraction=float(found["val_frac"]), split_seed=int(found["split_seed"])
+    )
+    for part in ("train", "val", "test"):
+        table, key = hidden.part(part), f"{name}/data_default/{part}"
+        assert list(table.ids) == found[f"{key}_images"].tolist()
+        labels = found[f"{key}_labels_obs"]
+        assert np.array_equal(table.dense(), labels if part == "train" else 2 * labels - 1)

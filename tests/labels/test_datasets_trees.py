@@ -258,3 +258,11 @@ def test_open_images(tmp_path: Path) -> None:
     assert read(base, class_ids=("/m/q",)).table.dense().tolist() == [[0], [1], [0]]
     (base / "test" / "annotations-human.csv").write_text(HEADER + "c1,machine,/m/z,0.7\n")
     assert "line 2, column 'Confidence': '0.7' is neither 0 nor 1" in refused(tmp_path)
+
+
+def test_two_data_sets_in_one_folder(tmp_path: Path) -> None:
+    voc_tree(tmp_path, "VOC2012", "train", TRAIN)
+    voc_tree(tmp_path, "VOC2007", "trainval", {"000001": {"cat": 1}})
+    assert "holds voc2012 and voc2007: choose one with --format" in refused(tmp_path)
+    assert len(read(tmp_path, format="voc2007").table) == 1
+    assert len(read(tmp_path, format="voc2012").table) == 2

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -131,18 +131,18 @@ def photo_notes(photos: Path, ids: Iterable[str], options: ReadOptions) -> Itera
         return
     if options.images is None:
         yield f"ids are relative to {photos}: give it with --images"
-    by_folder: defaultdict[str, list[str]] = defaultdict(list)
+    present: dict[str, set[str]] = {}
+    total, absent, first = 0, 0, ""
     for name in ids:
         folder, _, file = name.rpartition("/")
-        by_folder[folder].append(file)
-    absent = []
-    for folder, files in by_folder.items():
-        place = photos / folder
-        present = {entry.name for entry in place.iterdir()} if place.is_dir() else set()
-        absent += [f"{folder}/{file}".lstrip("/") for file in files if file not in present]
+        if folder not in present:
+            place = photos / folder
+            present[folder] = {entry.name for entry in place.iterdir()} if place.is_dir() else set()
+        total += 1
+        if file not in present[folder]:
+            absent, first = absent + 1, first or name
     if absent:
-        total = sum(map(len, by_folder.values()))
-        yield f"{len(absent):,} of {total:,} photos are not in {photos}, such as {named_few(absent)}"
+        yield f"{absent:,} of {total:,} photos are not in {photos}, such as {first}"
 
 
 def finish(
@@ -177,7 +177,7 @@ def finish(
     if not starts[-1]:
         raise archive.missing(path, "there are no images")
     table = LabelTable.from_entries(
-        [image_id(prefix + name) for part in parts for name in part.ids],
+        (image_id(prefix + name) for part in parts for name in part.ids),
         list(classes.numbers),
         np.concatenate([part.image + start for part, start in zip(parts, starts[:-1], strict=True)]),
         numbers[np.concatenate([part.column for part in parts])],
@@ -189,5 +189,5 @@ def finish(
         table = replace(table, splits=codes, split_names=tuple(part.split for part in parts))
     notes = [*archive.count_notes(table)]
     if photos is not None:
-        notes += photo_notes(photos, [name for part in parts for name in part.ids], options)
+        notes += photo_notes(photos, chain.from_iterable(part.ids for part in parts), options)
     return Loaded(table, archive.name, tuple(notes))

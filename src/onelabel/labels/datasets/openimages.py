@@ -20,6 +20,7 @@ from onelabel.io.errors import LabelFileError
 from onelabel.labels.datasets.common import Archive, Part, finish, named_few
 from onelabel.labels.readers.base import Loaded, Probe, Reader, ReadOptions
 from onelabel.labels.readers.classes import ClassList, read_classes
+from onelabel.labels.readers.collect import Collector
 from onelabel.labels.readers.text import CsvFile
 from onelabel.labels.table import ClassInfo, LabelTable
 
@@ -102,32 +103,42 @@ def _part(path: Path, split: str, labels: _Labels, notes: list[str]) -> Part:
     if missing:
         raise LabelFileError(path, f"there is no column {missing[0]!r}: not a file of Open Images V3", line=1)
     place = [file.header.index(name) for name in _COLUMNS]
-    images: dict[str, int] = {}
+    images = Collector(lambda name: f"{split}/{name.strip()}.jpg")
     cells = []
     for lines, rows in file.chunks(_ROWS_AT_ONCE):
-        block = []
-        for line, row in zip(lines, rows, strict=True):
-            name, label, confidence = (row[column] for column in place)
-            if confidence not in _VALUES:
-                problem = f"{confidence!r} is neither 0 nor 1: not labels that people have verified"
-                raise LabelFileError(path, problem, line=line, column="Confidence")
-            block.append((images.setdefault(name, len(images)), labels.number(label), _VALUES[confidence]))
-        cells.append(np.array(block, np.int64).reshape(-1, 3))
-    image, column, value = _agreed(np.concatenate([np.zeros((0, 3), np.int64), *cells]), split, notes)
-    return Part(split, [f"{split}/{name}.jpg" for name in images], image, column, value, 0)
+        names, marks, confidences = ([row[column] for row in rows] for column in place)
+        wrong = next((n for n, text in enumerate(confidences) if text not in _VALUES), None)
+        if wrong is not None:
+            problem = f"{confidences[wrong]!r} is neither 0 nor 1: not labels that people have verified"
+            raise LabelFileError(path, problem, line=lines[wrong], column="Confidence")
+        column = np.array([labels.number(mark) for mark in marks], np.int64)
+        value = np.array([_VALUES[text] for text in confidences], np.int64)
+        cells.append(np.stack([images.add(names), column, value]))
+    ids, final = images.finish()
+    row, column, value = np.concatenate([np.zeros((3, 0), np.int64), *cells], axis=1)
+    image, column, mark = _agreed(final[row], column, value, split, notes)
+    return Part(split, ids, image, column, mark, 0)
 
 
 def _agreed(
-    cells: NDArray[np.int64], split: str, notes: list[str]
+    image: NDArray[np.int32],
+    column: NDArray[np.int64],
+    value: NDArray[np.int64],
+    split: str,
+    notes: list[str],
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int8]]:
     """Leave out classes without a number and pairs that are judged in both ways."""
-    cells = np.unique(cells[cells[:, 1] >= 0], axis=0)
-    same = np.zeros(len(cells), bool)
-    same[1:] = (cells[1:, :2] == cells[:-1, :2]).all(axis=1)
+    kept = column >= 0
+    width = int(column.max(initial=0)) + 1
+    signed = np.unique((image[kept].astype(np.int64) * width + column[kept]) * 2 + (value[kept] > 0))
+    pair = signed // 2
+    same = np.zeros(len(pair) + 1, bool)
+    same[1:-1] = pair[1:] == pair[:-1]
     if same.any():
         notes.append(f"{same.sum():,} {split} labels are judged present and absent by two sources: unknown")
-    cells = cells[~(same | np.append(same[1:], False))]
-    return cells[:, 0], cells[:, 1], cells[:, 2].astype(np.int8)
+    agreed = ~(same[1:] | same[:-1])
+    pair, present = pair[agreed], signed[agreed] % 2
+    return pair // width, pair % width, (2 * present - 1).astype(np.int8)
 
 
 def _named(table: LabelTable, descriptions: Path) -> tuple[LabelTable, list[str]]:

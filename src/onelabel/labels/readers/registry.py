@@ -116,9 +116,12 @@ def _detect(path: Path, kind: str, options: ReadOptions) -> Reader:
     file = open_table(path, options.encoding) if kind == "csv" else None
     header = tuple(name.casefold() for name in file.header) if file else ()
     probe = Probe(path, kind, header, options)
-    for reader in READERS:
-        if reader.sniff(probe):
-            return reader
+    found = [reader for reader in READERS if reader.sniff(probe)]
+    published = [reader.name for reader in found if reader.download]
+    if len(published) > 1:
+        raise OneLabelError(f"{path} holds {' and '.join(published)}: choose one with --format")
+    if found:
+        return found[0]
     if file:
         raise no_image_column(file)
     raise LabelFileError(path, f"no reader for it; known: {', '.join(reader.name for reader in READERS)}")
