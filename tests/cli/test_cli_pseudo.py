@@ -213,6 +213,19 @@ def test_several_sources_guide_one_method() -> None:
     bundle = json.loads(Path("both/bundle/bundle.json").read_text(encoding="utf-8"))
     assert [part["name"] for part in bundle["method"]["source"]["of"]] == ["vlpl", "file"]
     assert bundle["method"]["rule"]["positive"] == 0.4
+    provenance = bundle["method"]["provenance"]
+    assert provenance["2.file"] == "tags.csv" and provenance["fingerprint"]["weights"]
+
+
+def test_a_set_from_a_config_file(tags: Desk) -> None:
+    content = {
+        "labels": "labels.csv", "source": {"name": "file", "path": "tags.csv"},
+        "rule": {"name": "threshold", "positive": 0.5}, "name": "first",
+    }  # fmt: skip
+    tags.write("set.yaml", yaml.safe_dump(content))
+    run("pseudo --config set.yaml")
+    run(MAKE.replace("first", "second"))
+    assert np.array_equal(decisions("first"), decisions("second"))
 
 
 def test_a_set_elsewhere_is_named_by_its_path(tags: Desk) -> None:
@@ -328,6 +341,8 @@ WRONG: list[tuple[str, str]] = [
     (f"{MAKE} --checked others.csv", "none of the 1 checked images is among the 28 training images"),
     (f"{MAKE} --checked rde.csv", "line 1, column 'rde': class 'rde' is not"),
     (f"{MAKE} --split-column images", "no column 'images' for --split-column"),
+    (f"{MAKE} --disable-below nan", "--disable-below 'nan': a number is expected"),
+    (f"{MAKE} --disable-below -1", "--disable-below must be 0 or more, not -1"),
     (f"{MAKE} --show -1", "--show must be 0 or more, not -1"),
     (f"{MAKE} --folder labels.csv", "labels.csv"),
     ("pseudo --delete first", "there is no set 'first', and none at all in the folder pseudo"),

@@ -83,6 +83,9 @@ def parse(name: str, module: ModuleType, argv: Sequence[str]) -> dict[str, Any]:
         raise OneLabelError(explain(name, parser._actions, error.message)) from None
     result: dict[str, Any] = values.as_dict()
     result.pop("config", None)
+    for key in getattr(module, "OPTIONAL", ()):
+        # Left out of the command line, it would be None whatever a file says.
+        result[key] = result[key] or next((file[key] for file in files.values() if key in file), None)
     return result
 
 

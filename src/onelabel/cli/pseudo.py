@@ -71,7 +71,7 @@ def pseudo(
         folder: folder of the sets.
         overwrite: replace the set if it exists.
     """
-    check_limits(show=show)
+    check_limits(show=show, disable_below=disable_below)
     config = {key: value for key, value in locals().items() if key not in ("reading", "overwrite", "show")}
     action = _action(config, reading)
     if action != "name":

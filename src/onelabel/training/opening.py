@@ -13,12 +13,13 @@ from onelabel.io.errors import OneLabelError
 from onelabel.io.plugins import check_parameters
 from onelabel.labels.readers.classes import class_name
 from onelabel.labels.table import ClassInfo
-from onelabel.sources.base import Source, decides
+from onelabel.sources.base import Source, decides, provenance_of
 from onelabel.sources.opinions import not_a_class
 from onelabel.sources.registry import STORE, load, load_rule, reads_cosines, reads_store, spelled_out
 from onelabel.sources.rules import MixedSource, Rule, RuledSource
 from onelabel.sources.several import SeveralSource
 from onelabel.training.encoders import open_source
+from onelabel.vlm.store import EmbeddingStore
 
 Named = Mapping[str, Any]
 """Name and parameters."""
@@ -87,6 +88,15 @@ def open_wanted(wanted: Wanted, classes: tuple[ClassInfo, ...]) -> Source:
     whole = parts[0][0] if len(parts) == 1 else MixedSource(parts)
     _require_decisions(whole, wanted, rules)
     return whole
+
+
+def provenance(source: Source, wanted: Wanted) -> dict[str, Any]:
+    """Return where pseudo-labels come from: files and models by digest, the store by its fingerprint."""
+    found: dict[str, Any] = provenance_of(source)
+    if wanted.vlm_store is None:
+        return found
+    store = EmbeddingStore.open(wanted.vlm_store)
+    return found | {"store": wanted.vlm_store, "encoder": store.encoder, "fingerprint": store.fingerprint}
 
 
 def _check(

@@ -15,12 +15,11 @@ import onelabel
 from onelabel.io.errors import OneLabelError
 from onelabel.io.progress import progress
 from onelabel.labels.table import LabelTable
-from onelabel.sources.base import STATIC, Source, notes_of, provenance_of
+from onelabel.sources.base import STATIC, Source, notes_of
 from onelabel.sources.grade import Grade, grade
 from onelabel.sources.opinions import Opinions
-from onelabel.training.opening import Wanted, open_wanted, read_rules
+from onelabel.training.opening import Wanted, open_wanted, provenance, read_rules
 from onelabel.training.parts import split_names
-from onelabel.vlm.store import EmbeddingStore
 
 _ROWS_AT_ONCE = 4096
 
@@ -136,10 +135,6 @@ def _facts(
     described = wanted.described()
     if wanted.rules is not None:
         described["rules"] = read_rules(wanted.rules, table.class_ids)
-    provenance: dict[str, Any] = provenance_of(source)
-    if wanted.vlm_store is not None:
-        store = EmbeddingStore.open(wanted.vlm_store)
-        provenance |= {"store": wanted.vlm_store, "encoder": store.encoder, "fingerprint": store.fingerprint}
     return {
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
         "onelabel": onelabel.__version__,
@@ -148,7 +143,7 @@ def _facts(
         "present": int((decision == 1).sum()),
         "absent": int((decision == -1).sum()),
         **described,
-        "provenance": provenance,
+        "provenance": provenance(source, wanted),
         "dropped": list(dropped),
         "grade": graded.to_dict(),
     }

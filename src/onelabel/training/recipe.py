@@ -9,10 +9,10 @@ from typing import Any
 from onelabel.io.errors import OneLabelError
 from onelabel.methods.base import Context, Method
 from onelabel.methods.registry import create, info
-from onelabel.sources.base import Source, provenance_of
+from onelabel.sources.base import Source
 from onelabel.sources.registry import reads_cosines
 from onelabel.training.keeper import Keeper
-from onelabel.training.opening import Wanted, open_wanted
+from onelabel.training.opening import Wanted, open_wanted, provenance
 from onelabel.training.parts import Parts
 from onelabel.training.settings import Settings
 
@@ -104,7 +104,7 @@ def make_recipe(
         )
     wanted = Wanted(chosen, rule, rules, vlm_store, (template,), settings.seed)
     opened = open_wanted(wanted, parts.train.classes)
-    described = {**method, **wanted.described(), "provenance": provenance_of(opened)}
+    described = {**method, **wanted.described(), "provenance": provenance(opened, wanted)}
     return Recipe(parts, built, settings, opened, expected_positives, described)
 
 
