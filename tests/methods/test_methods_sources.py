@@ -179,3 +179,25 @@ def test_pseudo_labels_reach_unknown_entries_and_no_others(room: Room, method: s
     assert method == "an-pl" or (moved[pseudo == -1] != 0).all()
     everywhere = torch.where(labels == 0, pseudo, -labels)
     assert torch.equal(slope(everywhere), slope(pseudo)), "what is observed is not overridden"
+
+
+@pytest.mark.parametrize(
+    ("given", "checked", "expected", "note"),
+    [
+        (1.5, 0, 1.5, "1.5 labels expected per image, as given"),
+        (None, 11, 2.0, "2.00 labels expected per image, from 11 checked images"),
+        (None, 9, None, "the loss does without"),
+    ],
+)
+def test_the_expected_number_is_given_or_taken_from_checked_images_or_left_out(
+    given: float | None, checked: int, expected: float | None, note: str
+) -> None:
+    labels = np.zeros((N, len(CLASSES)), np.int8)
+    labels[:, 0], labels[:checked] = 1, [1, 1, -1, -1]
+    method = create("aevlp")
+    method.start(Context(LabelTable.from_dense(IDS, CLASSES, labels), epochs=2, expected_positives=given))
+    assert f"expected={expected}" in str(method.criterion)
+    assert note in method.notes[0]
+    fixed = create("aevlp", expected=0.5)
+    fixed.start(Context(LabelTable.from_dense(IDS, CLASSES, labels), epochs=2))
+    assert "expected=0.5" in str(fixed.criterion)

@@ -68,7 +68,7 @@ def start(config: Config, table: LabelTable, val: LabelTable | None) -> None:
         rules=config["rules"], vlm_store=config["vlm_store"], template=config["template"],
         expected_positives=config["expected_positives"],
     )  # fmt: skip
-    _print_notes(getattr(recipe.source, "notes", ()))
+    _print_notes((*recipe.method.notes, *getattr(recipe.source, "notes", ())))
     print(_plan(recipe))
     print(_fit(recipe, config))
 
@@ -81,11 +81,10 @@ def _print_notes(notes: Iterable[str]) -> None:
 def _plan(recipe: Recipe) -> str:
     """Say in a line what is about to happen."""
     parts, settings = recipe.parts, recipe.settings
-    judges = "no validation images" if parts.val is None else f"{len(parts.val):,} choose the epoch"
-    return (
-        f"\ntraining {recipe.described['name']} for {settings.epochs} epochs on {len(parts.train):,} images, "
-        f"{judges}"
-    )
+    use = "are scored at the end" if settings.select == "last" else "choose the epoch"
+    judges = "no validation images" if parts.val is None else f"{len(parts.val):,} {use}"
+    epochs = f"{settings.epochs} epoch{'s' if settings.epochs > 1 else ''}"
+    return f"\ntraining {recipe.described['name']} for {epochs} on {len(parts.train):,} images, {judges}"
 
 
 def _fit(recipe: Recipe, config: Config) -> str:

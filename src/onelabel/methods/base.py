@@ -7,7 +7,6 @@ each epoch, and ``loss`` once for each batch that trains. To go on with a run: `
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
@@ -99,6 +98,11 @@ class Method(nn.Module):
         """Number of epochs at the beginning in which only the head is to train, as published; known after
         :meth:`start`."""
         return 0
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a user should know about the settings, one sentence each; known after :meth:`start`."""
+        return ()
 
     def start(self, context: Context) -> None:
         """Get ready: allocate per-image state, fix schedules.
@@ -204,53 +208,6 @@ class LossMethod(Method):
         inputs = {"pseudo": pseudo_of(batch)} if self.needs_source else {}
         value: Tensor = self.criterion(batch.logits, batch.labels, batch.weight, **inputs)
         return value
-
-
-class ExpectedLossMethod(LossMethod):
-    """A loss that takes the expected number of positives per image, by default from the run's context.
-
-    Args:
-        kind: class of the loss, whose constructor has a parameter ``expected``.
-        params: parameters of the loss; ``expected`` may be missing, or None, until :meth:`start`.
-        needs_source: whether it takes pseudo-labels.
-
-    Example:
-        >>> from onelabel.losses import EPR
-        >>> ExpectedLossMethod(EPR, {"expected": 1.5}).criterion
-        EPR(reduction='mean', eps=0.0, expected=1.5)
-    """
-
-    def __init__(self, kind: type[Loss], params: Mapping[str, Any], needs_source: bool = False) -> None:
-        # Until the number is known, any will do: it is the other parameters that are checked now.
-        given = {key: value for key, value in params.items() if key != "expected" or value is not None}
-        super().__init__(kind(**{"expected": 0.0} | given), needs_source)
-        self.kind, self.given = kind, given
-
-    def start(self, context: Context) -> None:
-        super().start(context)
-        if "expected" not in self.given:
-            expected = expected_positives(None, context, needed=_needed(self.kind))
-            self.criterion = self.kind(**self.given | {"expected": expected})
-
-
-def _needed(kind: type[Loss]) -> bool:
-    parameter = inspect.signature(kind).parameters["expected"]
-    return parameter.default is parameter.empty
-
-
-def expected_positives(given: float | None, context: Context, *, needed: bool = True) -> float | None:
-    """Return the expected number of positives per image: a method's parameter, or else the run's.
-
-    Raises:
-        OneLabelError: ``needed``, and neither is there.
-    """
-    expected = context.expected_positives if given is None else given
-    if expected is None and needed:
-        raise OneLabelError(
-            "this method needs the expected number of positive labels per image: give --expected-positives "
-            "(papers use 1.5 for VOC, 2.9 for COCO, 1.9 for NUS-WIDE, 31.4 for CUB)"
-        )
-    return expected
 
 
 def pseudo_of(batch: Batch) -> Tensor:

@@ -166,7 +166,8 @@ def create(name: str, **params: Any) -> Method:
         EM(reduction='mean', eps=0.0, alpha=0.2)
     """
     from onelabel.losses.base import Loss
-    from onelabel.methods.base import ExpectedLossMethod, LossMethod, Method
+    from onelabel.methods.base import LossMethod, Method
+    from onelabel.methods.expected import ExpectedLossMethod
 
     kind: type[Loss | Method] = load(name)
     check_parameters(f"method {name!r}", kind, params)

@@ -12,8 +12,9 @@ from onelabel.io.errors import OneLabelError
 from onelabel.labels.table import LabelTable
 from onelabel.losses.base import Reduction, in_float32, require
 from onelabel.losses.role import ROLE, role_initial_logits, role_logits_of
-from onelabel.methods.base import Batch, Context, Method, expected_positives, require_linear, require_scalar
+from onelabel.methods.base import Batch, Context, Method, require_linear, require_scalar
 from onelabel.methods.dense_adam import DenseAdam
+from onelabel.methods.expected import expected_positives
 
 BYTES = 12  # values and two moments, float32
 _ROWS_AT_ONCE = 4096
