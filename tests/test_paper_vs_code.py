@@ -6,6 +6,7 @@ import ast
 import inspect
 import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,8 +19,8 @@ from onelabel.io.ids import IdTable
 from onelabel.labels.table import LabelTable
 from onelabel.methods.base import Batch, Context
 from onelabel.methods.registry import catalogue, create, load
+from onelabel.sources.damp import DampSource
 from onelabel.sources.vlpl import VlplSource
-from onelabel.vlm.features import ArrayStore
 
 TEXT = (Path(__file__).parents[1] / "docs" / "paper-vs-code.md").read_text(encoding="utf-8")
 CALLS = sorted(set(re.findall(r"`((?:source )?[a-z0-9-]+\(\w+=.*?\))`", TEXT)))
@@ -98,19 +99,32 @@ def test_a_parameter_changes_what_is_trained(call: str) -> None:
 @pytest.mark.parametrize("call", [call for call in CALLS if call.startswith("source ")])
 def test_a_parameter_of_a_source_changes_its_labels(call: str) -> None:
     name, params = read(call)
-    assert name == "vlpl"
-    store = ArrayStore(IdTable.from_strings(list("abcdefgh")), np.random.default_rng(0).normal(size=(8, 4)))
-    texts = np.random.default_rng(1).normal(size=(5, 4))
-    table = LabelTable.from_dense(list("abcdefgh"), list("vwxyz"), np.zeros((8, 5), np.int8))
+    kind = {"vlpl": VlplSource, "damp": DampSource}[name]
+    rng, names = np.random.default_rng(0), list("abcdefgh")
+    vectors, texts = rng.normal(size=(8, 5, 4)).astype(np.float32), rng.normal(size=(5, 4))
+    store = SimpleNamespace(
+        ids=IdTable.from_strings(names), dim=4, views=("global", "1", "2", "3", "4"), mirrored=False,
+        fingerprint={}, rows=lambda index, _mirrored: vectors[index],
+    )  # fmt: skip
+    known = np.zeros((8, 5), np.int8)
+    known[:, 0] = 1
+    table = LabelTable.from_dense(names, list("vwxyz"), known)
 
-    def made(**settings: Any) -> Tensor:
-        source = VlplSource(store, texts, **settings)
+    def made(**settings: Any) -> tuple[Tensor, Tensor]:
+        source: Any = kind(store, texts, **settings)
         source.start(table)
-        nothing = torch.zeros(8, 5, dtype=torch.int8)
-        return source.pseudo(torch.arange(8), nothing, torch.zeros(8, dtype=torch.bool), epoch=1)[0]
+        found: tuple[Tensor, Tensor] = source.pseudo(
+            torch.arange(8), torch.from_numpy(known), torch.zeros(8, dtype=torch.bool), epoch=1
+        )
+        return found
 
     hot = {} if "temperature" in params else {"temperature": 0.3}
-    assert not torch.equal(made(**hot), made(**hot, **params))
+    low = {"threshold": 0.2} if name == "damp" else {}
+    usual, other = made(**hot, **low), made(**{**hot, **low, **params})
+    assert not all(map(torch.equal, usual, other))
+    for key in set(params) - {"negatives"}:  # which the others need to have something to act on
+        less = {each: value for each, value in params.items() if each != key}
+        assert not all(map(torch.equal, made(**hot, **low, **less), other)), key
 
 
 def test_options_of_the_command_line_exist() -> None:
