@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from onelabel.cli import main
@@ -128,6 +128,7 @@ def test_class_prior() -> None:
     assert hidden.counts().positive[1] / 250 == pytest.approx(0.2, abs=0.08)
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0, 1e6), min_size=1, max_size=6), st.integers(-1, 8), st.integers(0, 99))
 def test_draws_are_distinct_positives_and_weighted_ones_come_first(
     weights: list[float], number: int, seed: int

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from onelabel.io.errors import OneLabelError
@@ -87,6 +87,7 @@ def test_faults_are_named(tmp_path: Path, data: bytes, name: str | None, message
         read(tmp_path / "a.csv", data, name)
 
 
+@settings(deadline=None)
 @given(
     st.binary(min_size=1, max_size=40),
     st.sampled_from([None, "utf-16", "utf-16-le", "shift_jis", "cp1252", "utf-7"]),

@@ -29,7 +29,7 @@ def check(
     Exit code: 0, or 1 with --strict and at least one finding, or 2 for a mistake in the arguments.
 
     Args:
-        labels: folder of class folders, CSV file (wide, long or list) or COCO JSON.
+        labels: CSV, parquet, JSON or .npy file, folder, or published data set (see --format).
         images: folder of the photos; without it only the labels are checked.
         strict: end with exit code 1 when there are findings.
         json: file for all findings, as JSON.

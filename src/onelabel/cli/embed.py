@@ -38,7 +38,7 @@ def embed(
     Interrupted, it goes on where it stopped when the same command is given again.
 
     Args:
-        labels: folder of class folders, CSV file (wide, long or list) or COCO JSON: which photos.
+        labels: CSV, parquet, JSON or .npy file, folder, or published data set (see --format): which photos.
         images: folder of the photos.
         out: folder to make.
         vlm: vision-language model: ARCHITECTURE/WEIGHTS, hf-hub:OWNER/NAME or local-dir:PATH.

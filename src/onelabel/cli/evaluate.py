@@ -39,7 +39,7 @@ def evaluate(
 
     Args:
         run: run folder of a training, or its bundle folder.
-        labels: folder of class folders, CSV file (wide, long or list) or COCO JSON.
+        labels: CSV, parquet, JSON or .npy file, folder, or published data set (see --format).
         images: folder of the photos.
         features: instead of photos, a store made by the model's own encoder, or the .npz it was trained on.
         split: part of the labels to score on; by default the test images where there are splits.

@@ -53,7 +53,7 @@ def pseudo(
     on. Where there are splits, it holds the training images. Photos are taken as they are, unmirrored.
 
     Args:
-        labels: folder of class folders, CSV file (wide, long or list) or COCO JSON.
+        labels: CSV, parquet, JSON or .npy file, folder, or published data set (see --format).
         source: where scores come from: vlpl, damp, a CSV or .npz file, a run, a store (with --rule), a set;
             several with commas.
         rule: what decides on the scores: vlpl or damp for a store; threshold, top or none for any other.

@@ -66,7 +66,7 @@ def train(
     with X and ids). With --images and --backbone, the whole network is fine-tuned.
 
     Args:
-        labels: folder of class folders, CSV file (wide, long or list) or COCO JSON.
+        labels: CSV, parquet, JSON or .npy file, folder, or published data set (see --format).
         out: run folder to make.
         features: store made by onelabel embed, or .npz file with X and ids: train a head on it.
         images: folder of the photos, for fine-tuning.

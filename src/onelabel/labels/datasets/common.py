@@ -168,7 +168,8 @@ def finish(
     """
     classes = ClassList(options, keep_order=True)
     numbers = np.array([classes.number(name, path) for name in class_ids], np.int64)
-    if extra := [name for name, number in classes.numbers.items() if number not in set(numbers.tolist())]:
+    own = set(numbers.tolist())
+    if extra := [name for name, number in classes.numbers.items() if number not in own]:
         raise OneLabelError(f"{archive.name} has no class {named_few(extra)}: leave it out of --classes")
     prefix = "" if photos is None else image_prefix(photos, options)
     unmarked = {None: None, True: -1, False: 0}[options.exhaustive]
