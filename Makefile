@@ -15,7 +15,7 @@ help:  ## this list
 
 install: .venv/installed  ## make .venv and install the package into it
 
-demo: install  ## the embedded example, start to finish (about 3 minutes)
+demo: install  ## the embedded example, start to finish (two to three minutes)
 	$(BIN)/onelabel demo --out demo --overwrite
 
 check-style: install

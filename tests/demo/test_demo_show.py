@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,8 +14,9 @@ from PIL import Image
 from onelabel.cli import main
 from onelabel.demo.outcome import gap_closed, order, render
 from onelabel.demo.plan import CONTENDERS, FULL, QUICK, Plan, Setting, options, settings_of
+from onelabel.demo.prepare import Scenes
 from onelabel.demo.run import Result
-from onelabel.demo.show import show
+from onelabel.demo.show import next_steps, show
 from onelabel.demo.tiny_clip import tiny_clip
 from onelabel.io.errors import OneLabelError
 from onelabel.labels import load_labels
@@ -69,6 +71,12 @@ def test_the_model_names_what_is_on_photos(folder: Path, tmp_path: Path) -> None
     run, photos = str(folder / "runs/full-0"), str(folder / "scenes/images/test")
     assert main(["predict", run, photos, "--out", str(tags)]) == 0
     assert len(tags.read_text().splitlines()) == 1 + 40 * 16
+
+
+def test_the_commands_to_try_run_as_they_are_printed(folder: Path) -> None:
+    for command in next_steps(Scenes(folder, load_labels(folder / "scenes/labels.csv").table)):
+        assert main(shlex.split(command)[1:]) == 0, command
+    assert (folder / "tags.csv").is_file() and (folder / "my-run/bundle").is_dir()
 
 
 def test_there_is_a_picture_of_test_scenes(folder: Path) -> None:

@@ -12,11 +12,11 @@ def demo(*, out: str = "demo", quick: bool = False, overwrite: bool = False) -> 
     """Show everything on toy scenes: what one label per image costs, and how much of it methods win back.
 
     Draws scenes of 16 everyday objects, hides all labels but one per training scene, and trains with all
-    labels, AN (unknown is absent), EM and VLPL. Needs no network and no GPU; about 2 minutes on 2 cores.
+    labels, AN (unknown is absent), EM and VLPL. Needs no network and no GPU; two to three minutes on 2 cores.
 
     Args:
         out: folder for scenes, labels, models and pictures.
-        quick: fewer scenes and runs, in half a minute; the figures are rougher.
+        quick: fewer scenes and runs, in about half a minute: enough to see it work, too little to compare methods.
         overwrite: replace the folder if an earlier demo made it.
     """
     from onelabel.demo.plan import FULL, QUICK

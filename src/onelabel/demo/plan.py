@@ -57,7 +57,7 @@ class Plan:
 
 
 FULL = Plan({"train": 2000, "val": 500, "test": 1000}, seeds=5, epochs=25)
-QUICK = Plan({"train": 600, "val": 200, "test": 400}, seeds=2, epochs=10)
+QUICK = Plan({"train": 500, "val": 150, "test": 300}, seeds=2, epochs=10)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,7 +64,7 @@ def embed(scenes: Scenes) -> EmbeddingStore:
     """Encode every scene and its mirror image with the tiny model."""
     return embed_photos(
         scenes.full, scenes.images, scenes.store, kind="open_clip", spec=tiny_clip(), mirrored=True,
-        batch_size=64, workers=min(2, os.cpu_count() or 1), max_pixels=10**6, device="cpu", overwrite=False,
+        batch_size=64, workers=0, max_pixels=10**6, device="cpu", overwrite=False,
     )  # fmt: skip
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 import shutil
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,7 +16,7 @@ from numpy.typing import NDArray
 
 from onelabel.demo.outcome import gap_closed, render
 from onelabel.demo.plan import Plan
-from onelabel.demo.prepare import Scenes, draw, embed, zero_shot
+from onelabel.demo.prepare import STORE, Scenes, draw, embed, zero_shot
 from onelabel.demo.run import RUNS, Result, choose, train
 from onelabel.demo.sheet import contact_sheet
 from onelabel.images.decode import decode
@@ -21,6 +24,7 @@ from onelabel.io.atomic import atomic_write, check_output
 from onelabel.io.errors import OneLabelError
 from onelabel.io.manifest import read_manifest, write_manifest
 from onelabel.models.bundle_read import load_bundle
+from onelabel.training.threads import threads_for
 
 MANIFEST, KIND, VERSION = "demo.json", "onelabel-demo", 1
 TABLE, SHEET = "table.txt", "contact-sheet.png"
@@ -48,7 +52,7 @@ def show(out: str, plan: Plan, *, overwrite: bool = False) -> dict[str, Result]:
         f"1/5  drawing {sum(counts.values()):,} scenes, and hiding all labels but one of each for training"
     ):
         scenes = draw(folder, plan)
-    with _step("2/5  embedding them with the tiny vision-language model"):
+    with _step("2/5  embedding them with the tiny vision-language model"), threads_for(0):  # it is tiny
         store = embed(scenes)
     with _step("3/5  choosing each method's settings on the validation scenes"):
         chosen = choose(scenes, plan)
@@ -59,7 +63,7 @@ def show(out: str, plan: Plan, *, overwrite: bool = False) -> dict[str, Result]:
         _picture(scenes)
     table = render(results, alone)
     _write(folder, table, results, alone)
-    print(f"\n{table}\n\n{_next_steps(scenes)}")
+    print(f"\n{table}\n\n{_farewell(scenes)}")
     return results
 
 
@@ -117,12 +121,28 @@ def _write(folder: Path, table: str, results: Mapping[str, Result], alone: float
     write_manifest(folder / MANIFEST, KIND, VERSION, {"finished": True, "zero_shot": alone, "methods": found})
 
 
-def _next_steps(scenes: Scenes) -> str:
+def next_steps(scenes: Scenes) -> list[str]:
+    """Return commands to go on with, each of which runs as it stands."""
+    folder, program = shlex.quote(scenes.folder.as_posix()), _program()
+    train = f"--features {folder}/{STORE} --method an-ls --select full --lr 0.03 --out {folder}/my-run"
+    return [
+        f"{program} predict {folder}/{RUNS}/vlpl-0 {folder}/scenes/images/test --out {folder}/tags.csv",
+        f"{program} check {folder}/single-0.csv --images {folder}/scenes/images",
+        f"{program} train {folder}/single-0.csv {train}",
+        f"{program} evaluate {folder}/my-run {folder}/scenes/labels.csv --features {folder}/{STORE}",
+    ]
+
+
+def _program() -> str:
+    """Return what to type for ``onelabel``: its path, where the shell would not find it."""
+    if shutil.which("onelabel"):
+        return "onelabel"
+    return shlex.quote(os.path.relpath(Path(sys.executable).parent / "onelabel"))
+
+
+def _farewell(scenes: Scenes) -> str:
     folder = scenes.folder.as_posix()
-    return f"""look at   {folder}/{SHEET}
-          {folder}/{TABLE}, {folder}/{RUNS}/
-try       onelabel predict {folder}/{RUNS}/vlpl-0 {folder}/scenes/images/test --out tags.csv
-          onelabel check {folder}/single-0.csv --images {folder}/scenes/images
-          onelabel train {folder}/single-0.csv --features {folder}/store --method an-ls --lr 0.03 --out run
-          onelabel evaluate run {folder}/scenes/labels.csv --features {folder}/store
-your own  onelabel check LABELS --images PHOTOS, and go on as the README says"""
+    looks = [f"{folder}/{SHEET}", f"{folder}/{TABLE}, {folder}/{RUNS}/"]
+    rows = [("look at", looks), ("try", next_steps(scenes))]
+    lines = [f"{head if not n else '':<10}{line}" for head, group in rows for n, line in enumerate(group)]
+    return "\n".join([*lines, "your own  README.md goes on from here, with your photos"])

@@ -34,7 +34,7 @@ _SENTENCES: dict[str, str] = {
         "result chosen so is not what partial labels alone would give."
     ),
     "last": (
-        "The last epoch is kept and nothing was compared: no validation label was used, and nothing shows "
+        "The last epoch is kept and nothing was compared: no validation label chose it, and nothing shows "
         "whether an earlier epoch was better."
     ),
 }

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import sys
 from collections.abc import Iterable
 
 from onelabel.io.errors import OneLabelError, nearest
 
 
 def import_class(what: str, target: str) -> type:
-    """Import a class.
+    """Import a class, also from a module in the current folder.
 
     Args:
         what: what it is, for the message, such as ``"method"``.
@@ -27,6 +28,8 @@ def import_class(what: str, target: str) -> type:
         onelabel.io.errors.OneLabelError: table 'collections:Nothing' cannot be imported: ...
     """
     module, _, name = target.partition(":")
+    if "" not in sys.path:
+        sys.path.append("")  # a module beside the user's data; last, so that it hides no other
     try:
         found = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:

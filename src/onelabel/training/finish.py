@@ -66,7 +66,10 @@ def finish_run(
         metrics["val"] = found.to_dict()
         lines += ["", "validation images:", found.table(classes=5)]
     run.finish(metrics)
-    return "\n".join([*lines, "", f"run: {run.path}   model: {run.bundle}"])
+    lines += ["", f"run: {run.path}   model: {run.bundle}"]
+    if backbone is not None:
+        lines.append(f"next: onelabel predict {run.path} PHOTOS --out tags.csv")
+    return "\n".join(lines)
 
 
 def _thresholds(parts: Parts, trained: Trained) -> Thresholds:

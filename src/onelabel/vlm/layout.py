@@ -35,7 +35,7 @@ from onelabel.vlm.fingerprint import differing_parts
 KIND, VERSION = "onelabel-store", 1
 MANIFEST = "manifest.json"
 _NAMES = ("ids", "offsets")
-_SMALLEST_SHARD, _MOST_SHARDS = 1024, 256
+_SMALLEST_SHARD, _MOST_SHARDS = 128, 256
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ def usual_shard_rows(images: int) -> int:
 
     Example:
         >>> usual_shard_rows(5_000), usual_shard_rows(1_000_000)
-        (1024, 3907)
+        (128, 3907)
     """
     return max(_SMALLEST_SHARD, math.ceil(images / _MOST_SHARDS))
 
