@@ -16,7 +16,7 @@ def demo(*, out: str = "demo", quick: bool = False, overwrite: bool = False) -> 
 
     Args:
         out: folder for scenes, labels, models and pictures.
-        quick: fewer scenes and runs, in about half a minute: enough to see it work, too little to compare methods.
+        quick: fewer scenes and runs, in about half a minute: to see it work, too few to compare methods.
         overwrite: replace the folder if an earlier demo made it.
     """
     from onelabel.demo.plan import FULL, QUICK
