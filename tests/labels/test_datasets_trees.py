@@ -154,6 +154,11 @@ def test_coco_that_is_broken(tmp_path: Path) -> None:
     assert "has other categories" in refused(tmp_path)
     coco_file(tmp_path, "val", [(3, 5)])
     assert "annotations[0] has image_id 3 and category_id 5" in refused(tmp_path)
+    for wrong in ({"image_id": "3", "category_id": 2}, {"image_id": 3, "category_id": [2]}, {}):
+        coco_file(tmp_path, "val", [(3, 2)], annotations=[wrong])
+        assert "annotations[0] has image_id" in refused(tmp_path)
+    coco_file(tmp_path, "val", [(3, 2)], categories=[{"id": 7}, {"id": 2, "name": "cat"}])
+    assert "instances_val2014.json: has other categories" in refused(tmp_path)
 
 
 def cub_tree(root: Path) -> Path:

@@ -40,7 +40,8 @@ def simulate(
     test keep theirs too.
 
     Args:
-        labels: complete labels: CSV, parquet, JSON or .npy file, folder, or published data set (see --format).
+        labels: complete labels: CSV, parquet, JSON or .npy file, folder, or published data set (see
+            --format).
         out: CSV file to write: 1, -1 or blank, read back by every command.
         positives: known positives per image; -1 for all.
         negatives: known negatives per image; -1 for all.

@@ -71,7 +71,7 @@ def _cells(
     }
     prefix = image_prefix(path, options) if part else ""
     rows = {key: table.ids.find(image_id(prefix + name)) for key, name in _names(content, part)}
-    sizes = {item["id"]: item for item in content["images"]}
+    sizes = {item.get("id"): item for item in content["images"]}
     for position, box in enumerate(content["annotations"]):
         row = rows.get(box.get("image_id"), -1)
         if row >= 0:
@@ -92,6 +92,8 @@ def _no_boxes(path: Path, how: str) -> OneLabelError:
 def _names(content: Content, part: str) -> Iterator[tuple[Any, str]]:
     """Give the id and the path of each image, as the reader of this format makes it."""
     for item in content["images"]:
+        if part and not isinstance(item.get("id"), int):
+            continue  # no annotation can name it
         yield item["id"], coco2014.path_of(part, item["id"]) if part else item["file_name"]
 
 

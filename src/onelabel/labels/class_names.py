@@ -7,17 +7,19 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
-from onelabel.labels.findings import Finding, Severity
+from onelabel.labels.findings import Finding
 
 _SPACING = re.compile(r"[\s_\-]+")
 _SHORT = 4  # letters; among short words, most pairs one letter apart are both meant: cat and car
+_CASE = "differ only in case or spacing"
+_SPELLING = "differ only in case, spacing or the spelling of a letter, such as ß and ss"
 
 
 def similar_class_names(names: Sequence[str]) -> list[Finding]:
     """Find names that differ by case, by space, ``_`` or ``-``, or by one letter.
 
     Differences in digits alone (``class1``, ``class2``) are taken as meant. One letter between words of up to
-    four letters is a note, unless two letters are swapped or an ``s`` is added; everything else is a warning.
+    four letters is no finding, unless two letters are swapped or an ``s`` is added.
     The time grows with the number of letters in all names, not with the number of pairs.
 
     Example:
@@ -25,13 +27,12 @@ def similar_class_names(names: Sequence[str]) -> list[Finding]:
         ...     print(finding.severity, finding.subjects, finding.message)
         warning ('dog', 'Dog') differ only in case or spacing
         warning ('dog', 'dgo') two letters swapped
-        note ('cat', 'car') differ in one letter
     """
     same: dict[str, list[str]] = defaultdict(list)
     for name in names:
         same[_normal(name)].append(name)
     findings = [
-        Finding("similar_class_names", "warning", tuple(group), "differ only in case or spacing")
+        Finding("similar_class_names", "warning", tuple(group), _difference(group))
         for group in same.values()
         if len(group) > 1
     ]
@@ -39,12 +40,20 @@ def similar_class_names(names: Sequence[str]) -> list[Finding]:
         judged = _judge(first, second)
         if judged is not None:
             subjects = (same[first][0], same[second][0])
-            findings.append(Finding("similar_class_names", judged[0], subjects, judged[1]))
+            findings.append(Finding("similar_class_names", "warning", subjects, judged))
     return findings
 
 
 def _normal(name: str) -> str:
-    return _SPACING.sub("", unicodedata.normalize("NFKC", name).casefold()) or name
+    return _spaceless(name).casefold() or name
+
+
+def _spaceless(name: str) -> str:
+    return _SPACING.sub("", unicodedata.normalize("NFKC", name))
+
+
+def _difference(group: Sequence[str]) -> str:
+    return _CASE if len({_spaceless(name).lower() for name in group}) == 1 else _SPELLING
 
 
 def _pairs(words: Sequence[str]) -> Iterator[tuple[str, str]]:
@@ -58,18 +67,18 @@ def _pairs(words: Sequence[str]) -> Iterator[tuple[str, str]]:
     return ((words[a], words[b]) for a, b in sorted(pairs))
 
 
-def _judge(first: str, second: str) -> tuple[Severity, str] | None:
+def _judge(first: str, second: str) -> str | None:
     start = _shared_start(first, second)
     a, b = first[start:], second[start:]
     end = _shared_start(a[::-1], b[::-1])
     a, b = a[: len(a) - end], b[: len(b) - end]
     if len(a) == 2 and a == b[::-1]:
-        return "warning", "two letters swapped"
+        return "two letters swapped"
     if len(a) > 1 or len(b) > 1 or (a + b).isdigit():
         return None
     plural = end == 0 and {a, b} == {"", "s"}
     short = min(len(first), len(second)) <= _SHORT and not plural
-    return "note" if short else "warning", "differ in one letter"
+    return None if short else "differ in one letter"
 
 
 def _shared_start(first: str, second: str) -> int:

@@ -79,7 +79,8 @@ def _part(file: Path, content: Content, split: str, part: str) -> Part:
     pairs = set()
     for position, box in enumerate(content["annotations"]):
         image, category = box.get("image_id"), box.get("category_id")
-        if not isinstance(image, int) or category not in column:
+        known = isinstance(category, int | str) and category in column
+        if not isinstance(image, int) or not known:
             problem = f"annotations[{position}] has image_id {image!r} and category_id {category!r}"
             raise LabelFileError(file, f"{problem}: no such category, or not a whole number")
         pairs.add((str(image), column[category]))

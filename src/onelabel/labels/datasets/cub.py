@@ -97,7 +97,8 @@ def _present(path: Path, images: list[int], attributes: list[int]) -> NDArray[np
 
 
 def _number(cells: list[str], place: int) -> int:
-    return int(cells[place]) if len(cells) > place and cells[place].isdecimal() else -1
+    cell = cells[place] if len(cells) > place else ""
+    return int(cell) if cell.isdecimal() and len(cell) < 10 else -1
 
 
 def _part(

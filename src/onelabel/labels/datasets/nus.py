@@ -121,7 +121,9 @@ def _list(path: Path, split: str, default: int) -> Part:
     for line, text in read_lines(path):
         name, comma, numbers = text.rpartition(",")
         columns = numbers.split()
-        if not comma or not all(cell.isdecimal() and int(cell) < len(CLASSES) for cell in columns):
+        if not comma or not all(
+            cell.isdecimal() and len(cell) < 3 and int(cell) < len(CLASSES) for cell in columns
+        ):
             problem = f"{text[:60]!r} is not an image, a comma and class numbers from 0 to 80"
             raise LabelFileError(path, problem, line=line)
         pairs += [(len(ids), int(cell)) for cell in columns]
