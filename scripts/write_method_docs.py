@@ -1,4 +1,4 @@
-"""Write docs/methods.md from the registry: ``python scripts/write_method_docs.py``."""
+"""Write docs/methods.md from the registry: ``make docs``, or ``python scripts/write_method_docs.py``."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from onelabel.methods.registry import MethodInfo, catalogue
 TARGET = Path(__file__).parents[1] / "docs" / "methods.md"
 HEAD = """# Methods
 
-Written by `python scripts/write_method_docs.py` from the registry and the docstrings; do not edit.
+Written by `make docs` from the registry and the docstrings; do not edit.
 
-`onelabel methods` lists them, `onelabel methods --name NAME` shows one, and
+`onelabel methods` lists them, `onelabel methods NAME` shows one, and
 `onelabel train … --method NAME --method.PARAMETER VALUE` trains with one. In equations p is the predicted
 probability of a class, and `+1:`, `0:`, `-1:` stand before the loss of an entry that is known to be present,
 unknown, known to be absent. Where papers, their code and these methods differ:
@@ -44,8 +44,8 @@ def table(entries: tuple[MethodInfo, ...]) -> str:
 
 def section(entry: MethodInfo) -> str:
     said = {
-        "Paper": f"[{entry.paper}]({entry.paper.url})",
-        "Code": entry.paper.code,
+        "Paper": f"[{entry.paper}]({entry.paper.url})" if entry.paper else "",
+        "Code": entry.paper.code if entry.paper else "",
         "Keeps": entry.state,
         "Needs": entry.needs,
     }

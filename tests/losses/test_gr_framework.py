@@ -252,10 +252,11 @@ def entries_of(name: str, c: Case) -> Tensor:
     return found
 
 
-def test_every_loss_is_a_member_or_not() -> None:
-    names = {entry.name for entry in losses.catalogue()}
-    assert set(MEMBERS) | NOT_MEMBERS == names and not set(MEMBERS) & NOT_MEMBERS
-    assert set(re.findall(r"^\| `([a-z0-9-]+)`", DOCUMENT, re.MULTILINE)) == names
+def test_every_loss_of_the_document_is_a_member_or_not() -> None:
+    """A new loss need not stand there."""
+    documented = set(re.findall(r"^\| `([a-z0-9-]+)`", DOCUMENT, re.MULTILINE))
+    assert set(MEMBERS) | NOT_MEMBERS == documented and not set(MEMBERS) & NOT_MEMBERS
+    assert documented <= {entry.name for entry in losses.catalogue()}
 
 
 @pytest.mark.parametrize("eps", [0.0, 1e-5])

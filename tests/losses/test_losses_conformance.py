@@ -202,6 +202,13 @@ class DividesByKnown(Loss):
         return functional.bce(logits, labels)
 
 
+class SaturatesEarly(Loss):
+    """Squares the rounded p, whose slope in float32 is 0 from a logit of 17 upwards."""
+
+    def entries(self, logits: Tensor, labels: Tensor) -> Tensor:
+        return functional.bce(logits, labels) + torch.sigmoid(prepare(logits, labels)).square()
+
+
 class PositionMatters(Loss):
     def entries(self, logits: Tensor, labels: Tensor) -> Tensor:
         return functional.an(logits, labels) * torch.arange(1.0, logits.shape[1] + 1.0, device=logits.device)
@@ -230,6 +237,7 @@ class Remembers(Loss):
         (InPlace, "changed in place|push"),
         (IgnoresNegatives, "-1 does not push|exactly 0"),
         (DividesByKnown, "mean is not that of none"),
+        (SaturatesEarly, r"derivative lost in float32 at logits .*; write it .* terms.probability"),
         (PositionMatters, "permuting"),
         (HalfPrecision, "not in float32"),
         (Remembers, "."),

@@ -23,16 +23,18 @@ class Mine(Loss):
         return functional.an(logits, labels)
 
 
-def test_the_catalogue_is_that_of_the_field() -> None:
-    names = """bce bce-ls an an-ls an-nls wan l1r l2r epr pr focal asl hill splc entmin em em-apl ll-r ll-ct
+def test_the_catalogue_has_the_losses_of_the_field() -> None:
+    field = """bce bce-ls an an-ls an-nls wan l1r l2r epr pr focal asl hill splc entmin em em-apl ll-r ll-ct
         ll-cp role gr em-pl em-pl-asl an-pl gr-pl gpr"""
-    assert [entry.name for entry in losses.catalogue()] == names.split()
+    names = [entry.name for entry in losses.catalogue()]
+    assert set(field.split()) <= set(names) and len(names) == len(set(names))
 
 
 @pytest.mark.parametrize("entry", losses.catalogue(), ids=lambda entry: entry.name)
 def test_every_entry_is_complete(entry: losses.LossInfo) -> None:
     assert entry.summary and len(entry.summary) < 60
-    assert entry.url.startswith("https://") and entry.year >= 2017
+    if entry.paper:
+        assert entry.paper.url.startswith("https://") and entry.paper.year >= 2017
     found = losses.load(entry.name)
     assert getattr(losses, entry.class_name) is found
     assert found.__module__ == entry.module

@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 
 EXAMPLES = """
 onelabel methods
-onelabel methods --name em
+onelabel methods em
 onelabel train labels.csv --method em --help
 """
+OPTIONAL = ("name",)
 
 _INDENT, _INDENT_OF_PARAMETERS = 12, 18
 _WIDEST = 100
@@ -47,13 +48,13 @@ def listing(width: int) -> str:
         lines.append(f"{chr(10) if lines else ''}-- {family}")
         for entry in entries:
             lines.append(_hang(entry.name, entry.summary, width))
-            lines.append(_hang("", "; ".join([cite(entry), *facts(entry)]), width))
+            lines.append(_hang("", "; ".join(filter(None, [cite(entry), *facts(entry)])), width))
     return "\n".join(lines)
 
 
 def cite(entry: MethodInfo) -> str:
-    """Return the paper in short: authors and year."""
-    return f"{entry.paper.authors} {entry.paper.year}"
+    """Return the paper in short: authors and year; "" where there is none."""
+    return f"{entry.paper.authors} {entry.paper.year}" if entry.paper else ""
 
 
 def facts(entry: MethodInfo) -> list[str]:
@@ -131,7 +132,8 @@ def plain(text: str, quote: str = "") -> str:
 
 def details(entry: MethodInfo, width: int) -> str:
     """Return one method in full, in lines of at most ``width`` characters."""
-    source = {"paper": str(entry.paper), "at": entry.paper.url, "code": entry.paper.code}
+    paper = entry.paper
+    source = {"paper": str(paper), "at": paper.url, "code": paper.code} if paper else {}
     said = {"family": entry.family, **source, "keeps": entry.state, "needs": entry.needs}
     rows = [
         _hang(f"  {each.name}", f"{each.meaning} ({default(each)})", width, _INDENT_OF_PARAMETERS)

@@ -26,23 +26,23 @@ class LossInfo:
     """One line of the catalogue.
 
     Args:
-        name: what users type, such as ``"an-ls"``.
+        name: what users type, such as ``"an-ls"``; its function has the same name with ``_`` for ``-``.
         family: group in the catalogue.
         summary: one line on what the loss does.
-        paper: where it comes from.
+        paper: where it comes from; None for a loss without a paper.
         target: ``"module:Class"``; a module without dots is a file of this folder.
         needs: names of further inputs of ``forward`` besides logits, labels and weight.
 
     Example:
         >>> em = info("em")
-        >>> em.name, em.year, em.needs_pseudo, em.class_name
-        ('em', 2022, False, 'EM')
+        >>> em.name, em.function, em.needs_pseudo, em.class_name
+        ('em', 'em', False, 'EM')
     """
 
     name: str
     family: str
     summary: str
-    paper: Paper
+    paper: Paper | None
     target: str
     needs: tuple[str, ...] = ()
 
@@ -63,18 +63,6 @@ class LossInfo:
     @property
     def needs_pseudo(self) -> bool:
         return "pseudo" in self.needs
-
-    @property
-    def year(self) -> int:
-        return self.paper.year
-
-    @property
-    def url(self) -> str:
-        return self.paper.url
-
-    @property
-    def code(self) -> str:
-        return self.paper.code
 
 
 REFERENCE = "reference point"

@@ -28,7 +28,7 @@ class MethodInfo:
         name: what users type after ``--method``.
         family: group in the catalogue.
         summary: one line on what the method does.
-        paper: where it comes from.
+        paper: where it comes from; None for a method without a paper.
         loss: name of its loss, for a method that is a loss and nothing more; else "".
         target: ``"module:Class"`` of a method with state or schedules of its own; else "".
         source: pseudo-label source that it brings along; else "".
@@ -45,7 +45,7 @@ class MethodInfo:
     name: str
     family: str
     summary: str
-    paper: Paper
+    paper: Paper | None
     loss: str = ""
     target: str = ""
     source: str = ""

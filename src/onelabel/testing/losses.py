@@ -24,6 +24,10 @@ Maker = Callable[[int, int], Tensor]
 
 SATURATED = 40.0  # a logit at which p is 1 to the last bit, also in float64
 LARGEST = 100.0  # |logit| up to which value and gradient are finite
+REMEDY = (
+    "write it in logits: terms.probability(logits, eps) for p (not sigmoid), logsigmoid(logits) for log p, "
+    "logsigmoid(-logits) for log(1 - p) (not log)"
+)
 MEASURABLE = 1e-9  # share of the largest derivative below which float32 may lose one
 
 
@@ -199,7 +203,7 @@ def _no_lost_derivative(loss: Loss, make: Make) -> None:
         lost = matters & (error > 0.01 * double.abs())
         assert not lost.any(), (
             f"derivative lost in float32 at logits {logits[lost][:3].tolist()}: "
-            f"{single[lost][:3].tolist()} in place of {double[lost][:3].tolist()}"
+            f"{single[lost][:3].tolist()} in place of {double[lost][:3].tolist()}; {REMEDY}"
         )
 
 
