@@ -79,11 +79,11 @@ def _part(file: Path, content: Content, split: str, part: str) -> Part:
     pairs = set()
     for position, box in enumerate(content["annotations"]):
         image, category = box.get("image_id"), box.get("category_id")
-        known = isinstance(category, int | str) and category in column
-        if not isinstance(image, int) or not known:
+        number = column.get(category) if isinstance(category, int | str) else None
+        if not isinstance(image, int) or number is None:
             problem = f"annotations[{position}] has image_id {image!r} and category_id {category!r}"
             raise LabelFileError(file, f"{problem}: no such category, or not a whole number")
-        pairs.add((str(image), column[category]))
+        pairs.add((str(image), number))
     row = {name: number for number, name in enumerate(sorted({name for name, _ in pairs}))}
     ids = [path_of(part, int(name)) for name in row]
     return Part.of_pairs(split, ids, [(row[name], number) for name, number in pairs])

@@ -133,6 +133,22 @@ class TableBuilder:
             )
         return Numbered(ids, final, self.row_image.join())
 
+    @cached_property
+    def lines(self) -> NDArray[np.int32]:
+        """The line of each row, once all rows are added."""
+        return self.row_line.join()
+
+    def repeated_note(self) -> tuple[str, ...]:
+        """Return a note on the images that stand in more than one row, with the lines of the first."""
+        image = self.numbered.final[self.numbered.rows]
+        again = np.flatnonzero(np.bincount(image) > 1)
+        if not len(again):
+            return ()
+        lines = self.lines[image == again[0]].tolist()
+        first = f"{self.numbered.ids.text(int(again[0]))!r} (lines {', '.join(map(str, lines[:3]))}"
+        more = ", ...)" if len(lines) > 3 else ")"
+        return (f"images in more than one row, which are merged: {len(again):,}, such as {first}{more}",)
+
     def finish(self, classes: ClassList, default: int | NDArray[np.int8], *, zero: int = 0) -> LabelTable:
         """Build the table.
 
@@ -165,7 +181,7 @@ class TableBuilder:
         return LabelFileError(self.path, text, line=max(first, second))
 
     def _with_splits_and_groups(self, table: LabelTable) -> LabelTable:
-        lines = self.row_line.join()
+        lines = self.lines
         splits, split_names = self._per_image("split", lines)
         groups, group_names = self._per_image("group", lines)
         if len(split_names) > _MOST_SPLITS:

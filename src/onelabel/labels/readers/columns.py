@@ -11,7 +11,7 @@ from onelabel.labels.readers.tables import Table
 
 IMAGE_NAMES = (
     "image", "filename", "file_name", "file", "image_path", "image_name", "image_file", "image_id", "imageid",
-    "path", "filepath", "file_path", "img", "img_path", "id",
+    "path", "filepath", "file_path", "img", "img_path", "id", "photo", "photo_path", "picture",
 )  # fmt: skip
 LABEL_NAMES = (
     "label", "class", "category", "tag", "class_name", "label_name", "labelname", "category_name",

@@ -22,6 +22,7 @@ from onelabel.labels.readers.columns import (
     OWN_IMAGE,
     VALUE_NAMES,
     WEIGHT_NAMES,
+    Columns,
     find_columns,
     has_image,
     named,
@@ -30,9 +31,10 @@ from onelabel.labels.readers.columns import (
     unused_note,
 )
 from onelabel.labels.readers.tables import Table, open_table
-from onelabel.labels.readers.values import Survey, canonical
+from onelabel.labels.readers.values import Survey, canonical, says_absent
 
 _ROWS_AT_ONCE = 1 << 16
+_FEW = 8  # a column with more values does not say yes and no
 
 
 def _sniff(probe: Probe) -> bool:
@@ -57,17 +59,19 @@ def read(path: Path, options: ReadOptions) -> Loaded:
     survey = Survey(path, options, wide=False)
     values = _Values(file, options, survey)
     weights = _Weights(file, options)
+    unread = _Unread(file, columns, {labels.column, values.column, weights.column})
     for lines, rows in file.chunks(_ROWS_AT_ONCE):
         image, column = builder.add_rows(rows, lines), labels.read(rows, lines)
         given = np.flatnonzero(column >= 0)
         value, weight = values.read(rows, lines), weights.read(rows, lines)
         weight = weight[given] if len(weight) else weight
+        unread.look(rows)
         builder.add_cells(image[given], column[given], value[given], np.array(lines)[given], weight)
     cells = len(builder.numbered.ids) * len(classes.numbers)
     meaning = survey.meaning(unlisted=max(0, cells - sum(survey.counts.values())))
     table = builder.finish(classes, -1 if options.exhaustive else 0, zero=meaning.get("0", 0))
-    used = {labels.column, values.column, weights.column}
-    return Loaded(table, READER.name, (*columns.notes, *unused_note(file, columns, used)))
+    notes = unread.notes(asked=values.column is None)
+    return Loaded(table, READER.name, (*columns.notes, *notes))
 
 
 class _Labels:
@@ -140,6 +144,33 @@ class _Weights:
             )
             raise LabelFileError(self.file.path, problem, line=lines[wrong[0]], column=name)
         return weights
+
+
+class _Unread:
+    """The columns that are not read: those that hold yes and no are pointed out."""
+
+    def __init__(self, file: Table, columns: Columns, used: set[int | None]) -> None:
+        self.file, self.columns, self.used = file, columns, used
+        self.values: dict[int, set[str]] = {column: set() for column in columns.rest if column not in used}
+
+    def look(self, rows: list[list[str]]) -> None:
+        """Collect values, as long as a column has few of them."""
+        for column, values in self.values.items():
+            if len(values) <= _FEW:
+                values.update(row[column] for row in rows)
+
+    def notes(self, *, asked: bool) -> tuple[str, ...]:
+        """Return what to say; ``asked`` says that no other column tells present from absent."""
+        found = {column for column, values in self.values.items() if asked and says_absent(values)}
+        names = [self.file.header[column] for column in sorted(found)]
+        return (
+            *unused_note(self.file, self.columns, self.used | found),
+            *(
+                f"column {name!r} is not read; if it says present or absent, give --value-column"
+                f" {shlex.quote(name)}"
+                for name in names
+            ),
+        )
 
 
 def _number(text: str) -> float:

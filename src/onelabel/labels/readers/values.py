@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,6 +14,15 @@ from onelabel.labels.readers.base import ReadOptions
 _SIGNS = {"+": 1, "-": -1, "?": 0}
 _NUMBER = re.compile(r"[+-]?[01](\.0*)?")
 _SHORT = 12  # a longer value is text, not a mark
+_PAIRS = (
+    ("yes", "no"), ("y", "n"), ("ja", "nein"), ("j", "n"), ("oui", "non"), ("true", "false"), ("t", "f"),
+    ("present", "absent"), ("positive", "negative"), ("pos", "neg"), ("1", "0"), ("1", "-1"), ("+", "-"),
+)  # fmt: skip
+_OPPOSITE = {word: other for pair in reversed(_PAIRS) for word, other in (pair, pair[::-1])}
+_NO = frozenset(no for _, no in _PAIRS)
+_UNSURE = frozenset({"?", "unknown", "unsure", "unclear", "maybe", "na", "n/a", "nan", "none", "null"})
+_NUMERIC = re.compile(r"[+-]?\d+([.,]\d+)?")
+_FOR_ZERO = '--values "1=+,0=?"'
 _EXAMPLE = '--values "1=+,0=-,-1=?" (+ present, - absent, ? unknown)'
 
 
@@ -47,6 +56,37 @@ def parse_values(text: str) -> dict[str, int]:
     return meaning
 
 
+def says_absent(values: Collection[str]) -> bool:
+    """Whether the values of a column are those of yes and no, a "no" among them.
+
+    Example:
+        >>> says_absent({"Ja", "nein", ""}), says_absent({"ja"}), says_absent({"no", "Anna"})
+        (True, False, False)
+    """
+    words = {canonical(value).lower() for value in values} - {""}
+    return bool(words & _NO) and words <= set(_OPPOSITE)
+
+
+def _proposal(value: str, seen: Collection[str]) -> str:
+    """Return a ``--values`` that gives a value a likely meaning, beside those of numbers that were seen."""
+    if _NUMERIC.fullmatch(value):
+        return f'--values "1=+,0=-,{value}=?"'
+    word = value.lower()
+    pairs = [(number, "+" if number == "1" else "-") for number in ("1", "0", "-1") if number in seen]
+    if word in _OPPOSITE:
+        other = _as_written(_OPPOSITE[word], value)
+        yes, no = (other, value) if word in _NO else (value, other)
+        pairs += [(yes, "+"), (no, "-")]
+    else:
+        pairs.append((value, "?" if word in _UNSURE else "+"))
+    return f'--values "{",".join(f"{name}={sign}" for name, sign in pairs)}"'
+
+
+def _as_written(word: str, like: str) -> str:
+    """Spell a word in capitals where another is."""
+    return word.upper() if like.isupper() else word.title() if like.istitle() else word
+
+
 @dataclass
 class Survey:
     """Counts the values of a file, and refuses at once those without a meaning.
@@ -55,11 +95,13 @@ class Survey:
         path: the file, for messages.
         options: ``values`` and ``exhaustive``.
         wide: whether every column is a class, so that a strange value may mean a column that is none.
+        empty: cells of class columns without any value; they do not say what 0 means elsewhere.
     """
 
     path: Path
     options: ReadOptions
     wide: bool = True
+    empty: int = 0
     counts: dict[str, int] = field(default_factory=dict)
     places: dict[str, tuple[int, str]] = field(default_factory=dict)
 
@@ -84,7 +126,8 @@ class Survey:
             return f"value {shown!r} is not in --values {self.options.values!r}; add it"
         name = shlex.quote(column)
         mark = len(value) <= _SHORT and "," not in value
-        options = [f'say what it means, as in --values "1=+,0=-,{shown}=?"'] if mark else []
+        example = f"say what it means: + present, - absent, ? unknown, as in {_proposal(value, self.counts)}"
+        options = [example] if mark else []
         if self.wide:
             options.append(f"if the column is no class, --ignore-columns {name}")
             options.append(f"if it is a group, --group-column {name}")
@@ -111,6 +154,16 @@ class Survey:
         zero = 0 if not blanks and self.options.exhaustive is False else -1
         return {"1": 1, "0": zero, "-1": -1, "": blank}
 
+    def notes(self) -> tuple[str, ...]:
+        """Return a note where blanks decide that 0 means absent."""
+        zeros, blanks = self.counts.get("0", 0), self.counts.get("", 0)
+        if self.given is not None or not zeros or not blanks or self.options.exhaustive:
+            return ()
+        return (
+            f"0 is read as absent: {zeros:,} cells; blank as unknown: {blanks + self.empty:,} cells; if 0 is"
+            f" unknown, too: {_FOR_ZERO}",
+        )
+
     def _both(self) -> LabelFileError:
         zero, minus = self.places["0"], self.places["-1"]
         later, earlier = max((minus, "-1"), (zero, "0")), min((minus, "-1"), (zero, "0"))
@@ -128,8 +181,8 @@ class Survey:
         return LabelFileError(
             self.path,
             f"only 0 and 1, so 0 may mean 'absent' or 'nobody looked'. Add --exhaustive to read it as"
-            f" {ones:,} present, {zeros:,} absent, 0 unknown; or --no-exhaustive for"
-            f" {ones:,} present, 0 absent, {zeros:,} unknown",
+            f" {ones:,} present, {zeros + self.empty:,} absent, 0 unknown; or --no-exhaustive for"
+            f" {ones:,} present, 0 absent, {zeros + self.empty:,} unknown",
         )
 
 
