@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import pickle
 import shutil
+import stat
 import struct
 import subprocess
 import sys
@@ -95,6 +97,19 @@ def test_write_and_load_is_the_identity(tmp_path: Path) -> None:
     write_bundle(tmp_path / "c", again)
     for name in ("bundle.json", "README.md", "model.safetensors"):
         assert (tmp_path / "c" / name).read_bytes() == (tmp_path / "b" / name).read_bytes(), name
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions of POSIX")
+@pytest.mark.parametrize("umask", [0o022, 0o027])
+def test_every_file_has_the_usual_permissions(umask: int, tmp_path: Path) -> None:
+    before = os.umask(umask)
+    try:
+        write_bundle(tmp_path / "bundle", make_bundle())
+    finally:
+        os.umask(before)
+    files = [path for path in (tmp_path / "bundle").rglob("*") if path.is_file()]
+    assert any(path.suffix == ".safetensors" for path in files)
+    assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o666 & ~umask}
 
 
 def test_a_run_folder_will_do(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -40,7 +41,10 @@ def write_weights(path: Path, state: Mapping[str, Tensor], metadata: Mapping[str
     for name, value in state.items():
         _require_finite(value, name, "the model cannot be saved; train again with a lower learning rate")
     copies = {name: value.detach().cpu().contiguous().clone() for name, value in state.items()}
+    path.touch()
+    usual = stat.S_IMODE(path.stat().st_mode)
     save_file(copies, path, dict(metadata))
+    path.chmod(usual)  # safetensors makes a file that only its owner can read
 
 
 def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
