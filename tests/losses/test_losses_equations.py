@@ -234,9 +234,7 @@ def batch(needs: tuple[str, ...], seed: int) -> tuple[Matrix, Table, dict[str, A
 def test_every_loss_has_its_equation() -> None:
     for entry in losses.catalogue():
         own = Path(__file__).with_name(f"test_{entry.function}.py")
-        assert entry.name in RULES or own.exists(), (
-            f"{entry.name}: write {own.name} as test_em.py is written"
-        )
+        assert entry.name in RULES or own.exists(), f"{entry.name}: write {own.name} as test_em.py is written"
 
 
 @pytest.mark.parametrize("seed", range(3))
