@@ -151,7 +151,7 @@ WRONG: dict[str, tuple[str, str]] = {
         r"tags.csv has nothing for 1 of 3 images of the training labels, such as 'ü.jpg'",
     ),
     "no rows": ("image,class,score\n", "nothing for 3 of 3 images"),
-    "no image column": ("photo,class,score\na,cat,1\n", "no column is called 'image'"),
+    "no image column": ("thing,class,score\na,cat,1\n", "no column is called 'image'"),
     "labels, not scores": ("image,class\na.jpg,cat\n", "line 1: a column 'class' .* --source review"),
     "short row": (LONG + "ü.jpg,cat\n", "line 4: 2 cells, but the header names 3 columns"),
     "way out": (LONG + "../ü.jpg,cat,1\n", r"line 4: image '../ü.jpg' leaves the image folder"),

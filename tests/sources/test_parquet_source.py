@@ -32,10 +32,10 @@ def test_both_forms(tmp_path: Path) -> None:
     nan = float("nan")
     images = ["b.jpg", "a.jpg", "b.jpg"]
     long = FileSource(
-        write(tmp_path, image=images, **{"class": ["dog", "cat", "cat"]}, score=[0.5, None, 1.0])
+        write(tmp_path, image=images, **{"class": ["dog", "cat", "cat"]}, score=[0.5, nan, 1.0])
     )
     long.start(TABLE)
-    np.testing.assert_equal(scores(long), [[nan, nan], [1, 0.5]])
+    np.testing.assert_equal(scores(long), [[nan, nan], [1, 0.5]], "NaN is how pandas writes a blank")
     decided = FileSource(
         write(tmp_path, image=images, **{"class": ["dog", "cat", "cat"]}, decision=[1, -1, 0])
     )
@@ -49,7 +49,7 @@ def test_both_forms(tmp_path: Path) -> None:
 def test_faults(tmp_path: Path) -> None:
     faults: tuple[tuple[dict[str, list[Any]], str], ...] = (
         ({"cat": [0.1, 1.5], "image": ["a.jpg", "b.jpg"]}, "line 2, column 'cat': score '1.5'"),
-        ({"cat": [0.1, float("nan")], "image": ["a.jpg", "b.jpg"]}, "line 2, column 'cat': score 'nan'"),
+        ({"cat": [0.1, float("inf")], "image": ["a.jpg", "b.jpg"]}, "line 2, column 'cat': score 'inf'"),
         ({"cat": [0.1, 0.1], "image": ["a.jpg", "a.jpg"]}, "line 2: image 'a.jpg' stands at line 1"),
         ({"cow": [0.1, 0.1], "image": ["a.jpg", "b.jpg"]}, "'cow' is no class of the labels"),
     )
@@ -57,5 +57,5 @@ def test_faults(tmp_path: Path) -> None:
         with pytest.raises(OneLabelError, match=message):
             FileSource(write(tmp_path, **columns)).start(TABLE)
     (tmp_path / "bad.parquet").write_bytes(b"PAR1 and more")
-    with pytest.raises(OneLabelError, match=r"bad.parquet: cannot be read as parquet"):
+    with pytest.raises(OneLabelError, match=r"bad.parquet: not a parquet file that can be read"):
         FileSource(tmp_path / "bad.parquet")

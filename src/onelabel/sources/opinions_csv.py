@@ -17,10 +17,9 @@ from onelabel.labels.readers.build import Pieces
 from onelabel.labels.readers.classes import class_name
 from onelabel.labels.readers.collect import BadText, Collector, image_id
 from onelabel.labels.readers.columns import IMAGE_NAMES, LABEL_NAMES, named
-from onelabel.labels.readers.text import CsvFile
+from onelabel.labels.readers.tables import Table, open_table
 from onelabel.labels.readers.values import canonical
 from onelabel.sources.opinions import Opinions, not_a_class
-from onelabel.sources.parquet import ParquetFile
 
 SCORE_NAMES, DECISION_NAMES = ("score", "probability", "confidence"), ("decision",)
 _DECISIONS = {"1": 1, "0": 0, "-1": -1, "": 0}
@@ -41,7 +40,7 @@ class OpinionsCsv:
         decision: position of the column of decisions in such a file.
     """
 
-    file: CsvFile | ParquetFile
+    file: Table
     image: int
     label: int | None
     score: int | None
@@ -54,8 +53,7 @@ class OpinionsCsv:
         Raises:
             LabelFileError: not a CSV file, or without the columns that are needed.
         """
-        parquet = path.suffix.lower() == ".parquet"
-        file: CsvFile | ParquetFile = ParquetFile.open(path) if parquet else CsvFile.open(path)
+        file = open_table(path)
         image, label = named(file.header, IMAGE_NAMES), named(file.header, LABEL_NAMES)
         score, decision = named(file.header, SCORE_NAMES), named(file.header, DECISION_NAMES)
         if image is None:
