@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import shutil
 import sys
@@ -137,7 +136,9 @@ def _program() -> str:
     """Return what to type for ``onelabel``: its path, where the shell would not find it."""
     if shutil.which("onelabel"):
         return "onelabel"
-    return shlex.quote(os.path.relpath(Path(sys.executable).parent / "onelabel"))
+    program = Path(sys.executable).parent / "onelabel"
+    below = program.is_relative_to(Path.cwd())
+    return shlex.quote(str(program.relative_to(Path.cwd()) if below else program))
 
 
 def _farewell(scenes: Scenes) -> str:
