@@ -348,3 +348,16 @@ def test_a_model_on_a_vision_language_model_predicts_too(workshop: Workshop, tmp
     options = ["--features", str(workshop.clip_store), "--method", "an", "--select", "full"]
     run = train(workshop, tmp_path / "run", *options)
     assert main(["predict", str(run), str(workshop.photos), "--out", str(tmp_path / "tags.csv")]) == 0
+
+
+@pytest.mark.parametrize("method", ["epr", "role", "gpr"])
+def test_the_expected_number_of_labels_is_one_option_for_all(
+    workshop: Workshop, tmp_path: Path, method: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = ["--source", "vlpl", "--vlm-store", str(workshop.clip_store)] if method == "gpr" else []
+    command = [*workshop.basics, "--select", "last", "--method", method, *source, "--expected-positives"]
+    for number in ("1.5", "2"):
+        assert main([*command, number, "--out", str(tmp_path / number)]) == 0
+    models = {(tmp_path / n / "bundle" / "model.safetensors").read_bytes() for n in ("1.5", "2")}
+    assert len(models) == 2, "the number is used"
+    capsys.readouterr()

@@ -16,7 +16,7 @@ NOT_A_COMMAND = [
     (["--hlep"], "unknown command '--hlep' (did you mean '--help'?)"),
     (["train"], "LABELS and --out must be given"),
     (["predict"], "must be given"),
-    (["methods", "now"], "unexpected 'now'"),
+    (["methods", "now"], "unknown method 'now'"),
 ]
 
 ANY = [
@@ -68,6 +68,7 @@ OPTIONS = [
     ),
     ("train", "--vlm-store clip-store", "method 'an' uses no pseudo-labels"),
     ("train", "--method role", "expected"),
+    ("train", "--method epr", "--expected-positives"),
     ("train", "--expected-positives -1", "--expected-positives must be 0 or more, not -1"),
     ("train", "--select ful", "--select 'ful': observed or full or last is expected (did you mean 'full'?)"),
     ("train", "--select observed", "They are complete: use --select full"),

@@ -36,7 +36,7 @@ def _source_of_method(chosen: Mapping[str, str | None]) -> str | None:
 
 
 _FILLED_IN = frozenset({"store", "texts"})
-METHOD = Choice("method", _method_class)
+METHOD = Choice("method", _method_class, skip=frozenset({"expected"}))  # that is --expected-positives
 SOURCE = Choice("source", _source_class, skip=_FILLED_IN, usual=_source_of_method)
 RULE = Choice("rule", _rule_class, skip=_FILLED_IN)
 
