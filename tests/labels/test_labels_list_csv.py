@@ -76,6 +76,33 @@ def test_unknown_class_gives_line_column_and_nearest(tmp_path: Path) -> None:
         read(tmp_path, "image,labels\na.jpg,cat|dog\nb.jpg,dgo\n", class_ids=("cat", "dog"))
 
 
+@pytest.mark.parametrize("mark", ["|", ";", ",", " "])
+def test_names_of_ones_own(tmp_path: Path, mark: str) -> None:
+    text = f'Datei,Arten\na.jpg,"Hund{mark}Katze"\nb.jpg,Hund\nc.jpg,\n'
+    with pytest.raises(LabelFileError, match="--label-column Arten") as caught:
+        read(tmp_path, text, image_column="Datei")
+    assert "--values" not in str(caught.value)
+    loaded = read(tmp_path, text, image_column="Datei", label_column="Arten")
+    assert loaded.format == "list-csv"
+    assert loaded.table.dense().tolist() == [[1, 1], [1, 0], [0, 0]]
+
+
+def test_repeated_images_are_a_list_only_with_a_sure_mark(tmp_path: Path) -> None:
+    names = {"image_column": "Datei", "label_column": "Arten"}
+    assert read(tmp_path, "Datei,Arten\na.jpg,x|y\na.jpg,z\n", **names).format == "list-csv"
+    assert read(tmp_path, "Datei,Arten\na.jpg,x\na.jpg,z|y\n", **names).format == "list-csv"
+    assert read(tmp_path, "Datei,Arten\na.jpg,x\na.jpg,z\n", **names).format == "long-csv"
+    assert read(tmp_path, "Datei,Arten\na.jpg,x\nb.jpg,z\n", **names).format == "list-csv"
+    assert read(tmp_path, "Datei,Arten,value\na.jpg,x,1\nb.jpg,z,-1\n", **names).format == "long-csv"
+    slash = read(tmp_path, "Datei,Arten\na.jpg,x/y\na.jpg,z\n", **names, delimiter="/")
+    assert slash.table.class_ids == ("x", "y", "z")
+
+
+@pytest.mark.parametrize("name", ["photo", "Picture", "file", "Photo Path"])
+def test_image_column_is_known(tmp_path: Path, name: str) -> None:
+    assert list(read(tmp_path, f"{name},labels\na.jpg,cat\n").table.ids) == ["a.jpg"]
+
+
 def test_label_column_by_name(tmp_path: Path) -> None:
     text = "image,found\na.jpg,cat|dog\n"
     assert read(tmp_path, text, format="list-csv", label_column="found").table.num_classes == 2

@@ -68,7 +68,7 @@ def test_values_and_blank(tmp_path: Path) -> None:
 def test_strange_value_is_named(tmp_path: Path) -> None:
     message = refused(tmp_path, "image,label,value\na.jpg,cat,1\nb.jpg,cat,maybe\n")
     assert "line 3, column 'value': value 'maybe' is not 1, 0, -1 or blank" in message
-    assert '--values "1=+,0=-,maybe=?"' in message
+    assert '--values "1=+,maybe=?"' in message
     both = refused(tmp_path, "image,label,value\na.jpg,cat,-1\nb.jpg,cat,0\n")
     assert "line 3, column 'value': 0 here and -1 at line 2" in both
 
@@ -106,6 +106,40 @@ def test_openimages_confidence_is_a_value_when_named(tmp_path: Path) -> None:
 def test_columns_not_read_are_named(tmp_path: Path) -> None:
     loaded = read(tmp_path, "image,label,author,split\na.jpg,cat,me,train\n")
     assert loaded.notes == ("column 'split' is read as the split of each image", "columns not read: 'author'")
+
+
+def test_unread_column_that_says_yes_and_no_is_pointed_out(tmp_path: Path) -> None:
+    text = "image,label,seen,author\na.jpg,cat,ja,x\nb.jpg,cat,nein,y\n"
+    loaded = read(tmp_path, text)
+    assert loaded.notes == (
+        "columns not read: 'author'",
+        "column 'seen' is not read; if it says present or absent, give --value-column seen",
+    )
+    message = refused(tmp_path, text, value_column="seen")
+    assert '--values "ja=+,nein=-"' in message
+    assert dense(tmp_path, text, value_column="seen", values="ja=+,nein=-") == [[1], [-1]]
+
+
+@pytest.mark.parametrize("words", ["yes no", "True False", "1 0", "y n", "present absent", "1 -1", "oui non"])
+def test_words_for_present_and_absent(tmp_path: Path, words: str) -> None:
+    yes, no = words.split()
+    notes = read(tmp_path, f"image,label,is it\na.jpg,cat,{yes}\nb.jpg,cat,{no}\nc.jpg,cat,\n").notes
+    assert notes[0].endswith("give --value-column 'is it'")
+
+
+def test_other_unread_columns_are_not_taken_for_values(tmp_path: Path) -> None:
+    many = "".join(f"{i}.jpg,cat,{i},yes,no,1\n" for i in range(20))
+    text = "image,label,number,all,remark,value\n" + many + "x.jpg,cat,0,yes,no idea,1\n"
+    assert read(tmp_path, text).notes == ("columns not read: 'number', 'all', 'remark'",)
+
+
+def test_names_of_ones_own_for_single_labels(tmp_path: Path) -> None:
+    text = "Datei,Art\na.jpg,Roter Milan\na.jpg,Fuchs\nb.jpg,Fuchs\n"
+    message = refused(tmp_path, text, image_column="Datei")
+    assert "if 'Art' holds the class or classes of each image, --label-column Art" in message
+    loaded = read(tmp_path, text, image_column="Datei", label_column="Art")
+    assert loaded.format == "long-csv"
+    assert loaded.table.class_ids == ("Fuchs", "Roter Milan")
 
 
 def test_list_in_a_label_column_is_asked_about(tmp_path: Path) -> None:

@@ -85,10 +85,79 @@ def test_other_values_are_named_with_line_and_column(tmp_path: Path) -> None:
     text = "image,cat,dog\na.jpg,1,\nb.jpg,1,yes\n"
     message = refused(tmp_path, text)
     assert "line 3, column 'dog': value 'yes' is not 1, 0, -1 or blank" in message
-    assert '--values "1=+,0=-,yes=?"' in message
+    assert '+ present, - absent, ? unknown, as in --values "1=+,yes=+,no=-"' in message
     assert "--ignore-columns dog" in message
     assert dense(tmp_path, text, values="1=+,yes=+") == [[1, 0], [1, 1]]
     assert "value 'yes' is not in --values" in refused(tmp_path, text, values="1=+")
+
+
+@pytest.mark.parametrize(
+    ("cells", "proposal"),
+    [
+        ("x,", "x=+"),
+        ("No,Yes", "Yes=+,No=-"),
+        ("1,x", "1=+,x=+"),
+        ("1,?", "1=+,?=?"),
+        ("0,unclear", "0=-,unclear=?"),
+        ("1,2", "1=+,0=-,2=?"),
+        ("FALSE,", "TRUE=+,FALSE=-"),
+    ],
+)
+def test_proposed_values_make_sense_and_can_be_copied(tmp_path: Path, cells: str, proposal: str) -> None:
+    text = f"image,cat,dog\na.jpg,{cells}\n"
+    assert f'--values "{proposal}"' in refused(tmp_path, text)
+    read(tmp_path, text, values=proposal)
+
+
+def test_zero_beside_blanks_is_said_with_counts(tmp_path: Path) -> None:
+    text = "image,cat,dog\na.jpg,1,0\nb.jpg,,\n"
+    for exhaustive in (None, False):
+        (note,) = read(tmp_path, text, exhaustive=exhaustive).notes
+        assert "0 is read as absent: 1 cells; blank as unknown: 2 cells" in note
+        assert note.endswith('--values "1=+,0=?"')
+    assert read(tmp_path, text, exhaustive=True).notes == ()
+    assert dense(tmp_path, text, values="1=+,0=?") == [[1, 0], [0, 0]]
+
+
+NOTES_COLUMN = "image,cat,dog,notes\na.jpg,1,0, \nb.jpg,0,0,\n"
+
+
+def test_a_column_without_values_says_nothing_about_zero(tmp_path: Path) -> None:
+    assert "1 present, 3 absent, 0 unknown" in refused(tmp_path, NOTES_COLUMN)
+    loaded = read(tmp_path, NOTES_COLUMN, exhaustive=False)
+    assert loaded.table.class_ids == ("cat", "dog")
+    assert loaded.table.dense().tolist() == [[1, 0], [0, 0]]
+    (note,) = loaded.notes
+    assert note.startswith("columns without any value are left out") and note.endswith("'notes'")
+    assert dense(tmp_path, NOTES_COLUMN, exhaustive=True) == [[1, -1], [-1, -1]]
+
+
+def test_a_column_without_values_stays_a_class_that_is_given(tmp_path: Path) -> None:
+    classes = ("cat", "dog", "notes")
+    message = refused(tmp_path, NOTES_COLUMN, class_ids=classes)
+    assert "1 present, 5 absent, 0 unknown" in message and "0 absent, 5 unknown" in message
+    for exhaustive, rest in ((False, 0), (True, -1)):
+        loaded = read(tmp_path, NOTES_COLUMN, class_ids=classes, exhaustive=exhaustive)
+        assert loaded.table.dense().tolist() == [[1, rest, rest], [rest, rest, rest]]
+    assert read(tmp_path, NOTES_COLUMN, class_ids=("cat", "dog"), exhaustive=True).table.num_classes == 2
+
+
+def test_a_column_without_values_stays_a_class_in_a_file_without_zeros(tmp_path: Path) -> None:
+    """As ``onelabel simulate`` may write it: nothing is observed of a rare class."""
+    loaded = read(tmp_path, "image,cat,rare\na.jpg,1,\nb.jpg,-1,\n")
+    assert loaded.table.class_ids == ("cat", "rare")
+    assert loaded.table.dense().tolist() == [[1, 0], [-1, 0]]
+    assert loaded.notes == (
+        "columns without any value are classes of which nothing is known: --ignore-columns NAMES if they are"
+        " none: 'rare'",
+    )
+
+
+def test_repeated_images_are_counted_with_lines(tmp_path: Path) -> None:
+    loaded = read(tmp_path, "image,cat\na.jpg,1\nb.jpg,1\n./b.jpg,\na.jpg,\nc.jpg,\na.jpg,\na.jpg,\n")
+    assert loaded.notes == (
+        "images in more than one row, which are merged: 2, such as 'a.jpg' (lines 2, 5, 7, ...)",
+    )
 
 
 def test_text_column_is_no_class_and_the_message_says_how_to_leave_it_out(tmp_path: Path) -> None:

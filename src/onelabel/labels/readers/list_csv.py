@@ -24,6 +24,7 @@ from onelabel.labels.readers.columns import (
     needed,
     unused_note,
 )
+from onelabel.labels.readers.label_column import holds_lists
 from onelabel.labels.readers.tables import Table, open_table
 
 _ROWS_AT_ONCE = 1 << 16
@@ -34,7 +35,9 @@ def _sniff(probe: Probe) -> bool:
     if probe.kind != "csv" or not has_image(probe) or OWN_IMAGE in probe.header:
         return False
     column = probe.options.label_column
-    return named(probe.header if column is None else [column], LIST_NAMES) is not None
+    if named(probe.header if column is None else [column], LIST_NAMES) is not None:
+        return True
+    return column is not None and holds_lists(probe)
 
 
 def read(path: Path, options: ReadOptions) -> Loaded:

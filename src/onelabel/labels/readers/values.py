@@ -67,6 +67,17 @@ def says_absent(values: Collection[str]) -> bool:
     return bool(words & _NO) and words <= set(_OPPOSITE)
 
 
+def is_mark(value: str) -> bool:
+    """Whether a value is a mark, such as a number, ``x`` or ``yes``, rather than a name.
+
+    Example:
+        >>> is_mark("x"), is_mark("Nein"), is_mark("12.5"), is_mark("fox")
+        (True, True, True, False)
+    """
+    word = value.lower()
+    return len(word) < 2 or word in _OPPOSITE or word in _UNSURE or bool(_NUMERIC.fullmatch(word))
+
+
 def _proposal(value: str, seen: Collection[str]) -> str:
     """Return a ``--values`` that gives a value a likely meaning, beside those of numbers that were seen."""
     if _NUMERIC.fullmatch(value):
@@ -95,6 +106,7 @@ class Survey:
         path: the file, for messages.
         options: ``values`` and ``exhaustive``.
         wide: whether every column is a class, so that a strange value may mean a column that is none.
+        label_column: a column that seems to hold names of classes, to be asked about.
         empty: cells of class columns without any value; they do not say what 0 means elsewhere.
     """
 
@@ -102,6 +114,7 @@ class Survey:
     options: ReadOptions
     wide: bool = True
     empty: int = 0
+    label_column: str | None = None
     counts: dict[str, int] = field(default_factory=dict)
     places: dict[str, tuple[int, str]] = field(default_factory=dict)
 
@@ -114,11 +127,15 @@ class Survey:
         Raises:
             LabelFileError: the value has no meaning.
         """
-        known = self.given if self.given is not None else ("1", "0", "-1")
-        if value and value not in known:
+        if self.is_strange(value):
             raise LabelFileError(self.path, self._strange(value, column), line=line, column=column)
         self.counts[value] = self.counts.get(value, 0) + count
         self.places.setdefault(value, (line, column))
+
+    def is_strange(self, value: str) -> bool:
+        """Whether a canonical value has no meaning."""
+        known = self.given if self.given is not None else ("1", "0", "-1")
+        return bool(value) and value not in known
 
     def _strange(self, value: str, column: str) -> str:
         shown = value if len(value) <= 40 else value[:37] + "..."
@@ -128,6 +145,11 @@ class Survey:
         mark = len(value) <= _SHORT and "," not in value
         example = f"say what it means: + present, - absent, ? unknown, as in {_proposal(value, self.counts)}"
         options = [example] if mark else []
+        if self.label_column is not None:
+            labels = shlex.quote(self.label_column)
+            options = [
+                f"if {self.label_column!r} holds the class or classes of each image, --label-column {labels}"
+            ]
         if self.wide:
             options.append(f"if the column is no class, --ignore-columns {name}")
             options.append(f"if it is a group, --group-column {name}")

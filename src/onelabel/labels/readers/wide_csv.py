@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from operator import itemgetter
 from pathlib import Path
 
@@ -18,8 +19,9 @@ from onelabel.io.errors import LabelFileError
 from onelabel.labels.entries import cheapest_default
 from onelabel.labels.readers.base import Loaded, Probe, Reader, ReadOptions
 from onelabel.labels.readers.build import TableBuilder
-from onelabel.labels.readers.classes import ClassList
+from onelabel.labels.readers.classes import ClassList, class_name
 from onelabel.labels.readers.columns import CSV_OPTIONS, Columns, find_columns, has_image
+from onelabel.labels.readers.label_column import text_column
 from onelabel.labels.readers.tables import Table, open_table
 from onelabel.labels.readers.values import Survey, canonical, codes
 
@@ -40,9 +42,10 @@ def read(path: Path, options: ReadOptions) -> Loaded:
     file = open_table(path, options.encoding)
     columns = find_columns(file, options)
     classes = ClassList(options, keep_order=True)
-    targets = [_class_of(file, classes, column) for column in columns.rest]
     builder, survey = TableBuilder(path, columns, file.header), Survey(path, options)
-    spelling = _survey(file, columns, builder, survey)
+    spelling, empty = _survey(file, columns, builder, survey)
+    columns = _without_empty(file, columns, empty, classes, survey)
+    targets = [_class_of(file, classes, column) for column in columns.rest]
     meaning = survey.meaning()
     code = codes(meaning, spelling)
     final, rows_done = builder.numbered.final[builder.numbered.rows], 0
@@ -57,7 +60,12 @@ def read(path: Path, options: ReadOptions) -> Loaded:
         default[final[here]] = cheapest
         row, column = np.nonzero(labels != cheapest[:, None])
         builder.add_cells(builder.numbered.rows[here][row], column, labels[row, column], np.array(lines)[row])
-    notes = (*columns.notes, *_missing_note(classes, targets, meaning[""]))
+    notes = (
+        *columns.notes,
+        *survey.notes(),
+        *_missing_note(classes, targets, meaning[""]),
+        *builder.repeated_note(),
+    )
     return Loaded(builder.finish(classes, default), READER.name, notes)
 
 
@@ -85,6 +93,29 @@ def _class_of(file: Table, classes: ClassList, column: int) -> int:
     return classes.number(name, file.path, line=1, column=name)
 
 
+def _without_empty(
+    file: Table, columns: Columns, empty: set[int], classes: ClassList, survey: Survey
+) -> Columns:
+    """Leave out columns without any value beside columns with 0, unless they are among the classes given.
+
+    In a file without 0 they stay: there, a class of which nothing is known yet is an ordinary thing.
+    """
+    out = {column for column in empty if class_name(file.header[column]) not in classes.numbers}
+    out = out if survey.counts.get("0") else set()
+    notes = [_empty_note("left out: name them in --classes if they are classes", file, out)]
+    if not classes.closed:
+        text = "classes of which nothing is known: --ignore-columns NAMES if they are none"
+        notes.append(_empty_note(text, file, empty - out))
+    survey.empty = survey.empty // max(1, len(empty)) * len(empty - out)
+    rest = tuple(column for column in columns.rest if column not in out)
+    return replace(columns, rest=rest, notes=(*columns.notes, *filter(None, notes)))
+
+
+def _empty_note(what: str, file: Table, columns: set[int]) -> str:
+    names = ", ".join(repr(file.header[column]) for column in sorted(columns))
+    return names and f"columns without any value are {what}: {names}"
+
+
 def _picker(columns: Columns) -> Callable[[Sequence[str]], Sequence[str]]:
     """Return a function that takes the class cells of a row."""
     if len(columns.rest) > 1:
@@ -92,13 +123,23 @@ def _picker(columns: Columns) -> Callable[[Sequence[str]], Sequence[str]]:
     return lambda row: [row[column] for column in columns.rest]
 
 
-def _survey(file: Table, columns: Columns, builder: TableBuilder, survey: Survey) -> dict[str, str]:
-    """Collect images and count values; return the canonical spelling of every cell that occurs."""
+def _survey(
+    file: Table, columns: Columns, builder: TableBuilder, survey: Survey
+) -> tuple[dict[str, str], set[int]]:
+    """Collect images and count values.
+
+    Returns:
+        The canonical spelling of every cell that occurs, and the columns without any value. Their blank cells
+        are counted apart.
+    """
     counts: Counter[str] = Counter()
     spelling: dict[str, str] = {}
+    empty, seen = set(columns.rest), 0
     pick = _picker(columns)
     for lines, rows in file.chunks(_rows_at_once(file)):
         builder.add_rows(rows, lines)
+        empty = {column for column in empty if not "".join([row[column] for row in rows]).strip()}
+        seen += len(rows)
         for line, row in zip(lines, rows, strict=True):
             cells = pick(row)
             counts.update(cells)
@@ -106,10 +147,14 @@ def _survey(file: Table, columns: Columns, builder: TableBuilder, survey: Survey
                 for column, cell in zip(columns.rest, cells, strict=True):
                     if cell not in spelling:
                         spelling[cell] = canonical(cell)
+                        if survey.is_strange(spelling[cell]) and survey.options.format == "auto":
+                            survey.label_column = text_column(file, columns)
                         survey.add(spelling[cell], 0, line, file.header[column])
     for cell, count in counts.items():
         survey.counts[spelling[cell]] += count
-    return spelling
+    survey.empty = seen * len(empty)
+    survey.counts[""] = survey.counts.get("", 0) - survey.empty
+    return spelling, empty
 
 
 def _labels(rows: list[list[str]], columns: Columns, code: dict[str, int]) -> NDArray[np.int8]:
