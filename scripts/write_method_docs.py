@@ -55,7 +55,8 @@ def section(entry: MethodInfo) -> str:
         for each in parameters(entry)
     )
     head = "| parameter | default | |\n|---|---|---|"
-    return f"### {entry.name}\n\n{markdown(about(entry, quote='`'))}\n\n{facts}\n\n{head}\n{rows}\n"
+    blocks = [f"### {entry.name}", markdown(about(entry, quote="`")), facts, f"{head}\n{rows}\n"]
+    return "\n\n".join(filter(None, blocks))
 
 
 def cell(text: str) -> str:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import runpy
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from onelabel.cli import main
-from onelabel.cli.methods import about, cite, listing, parameters
-from onelabel.methods.registry import MethodInfo, catalogue
+from onelabel.cli.methods import about, cite, details, listing, parameters
+from onelabel.methods import registry
+from onelabel.methods.registry import MethodInfo, catalogue, info
 
 ROOT = Path(__file__).parents[1]
 NAMES = [entry.name for entry in catalogue()]
@@ -52,6 +54,15 @@ def test_one_method(
         assert each.meaning, f"{entry.name}: {each.name} is not described"
         assert f"\n  {each.name} " in out
     assert ":func:" not in out and "``" not in out
+
+
+def test_a_method_without_a_paper_names_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = replace(info("em"), paper=None)
+    monkeypatch.setattr(registry, "catalogue", lambda: (entry,))
+    assert listing(80).splitlines()[1:] == [f"em          {entry.summary}"]
+    script = runpy.run_path(str(ROOT / "scripts" / "write_method_docs.py"))
+    for text in (details(entry, 80), script["section"](entry)):
+        assert "paper" not in text.lower() and "None" not in text and "\n\n\n" not in text
 
 
 def test_a_misspelt_name(capsys: pytest.CaptureFixture[str]) -> None:

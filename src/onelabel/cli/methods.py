@@ -48,7 +48,8 @@ def listing(width: int) -> str:
         lines.append(f"{chr(10) if lines else ''}-- {family}")
         for entry in entries:
             lines.append(_hang(entry.name, entry.summary, width))
-            lines.append(_hang("", "; ".join(filter(None, [cite(entry), *facts(entry)])), width))
+            if said := "; ".join(filter(None, [cite(entry), *facts(entry)])):
+                lines.append(_hang("", said, width))
     return "\n".join(lines)
 
 
