@@ -41,6 +41,9 @@ def test_same_photo_in_two_class_folders_is_one_image_with_two_positives(tmp_pat
     assert list(loaded.table.ids) == ["cat/a.jpg", "owl/a.jpg", "owl/b.jpg"]
     assert loaded.table.dense().tolist() == [[1, 1, 0], [0, 0, 1], [0, 0, 1]]
     assert "cat/a.jpg = dog/a.jpg; the first path is the id" in loaded.notes[0]
+    assert loaded.copies == ("dog/a.jpg",)
+    above = load_labels(root, ReadOptions(images=root.parent))
+    assert above.copies == (f"{root.name}/dog/a.jpg",)
 
 
 def test_photos_beside_the_class_folders_have_nothing_known(tmp_path: Path) -> None:

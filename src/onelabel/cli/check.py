@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from onelabel.cli.guards import check_json, check_limits
-from onelabel.cli.reading import read_labels
+from onelabel.cli.reading import photo_folder, read_loaded
 
 EXAMPLES = """
 onelabel check labels.csv --images photos
@@ -30,7 +30,7 @@ def check(
 
     Args:
         labels: CSV, parquet, JSON or .npy file, folder, or published data set (see --format).
-        images: folder of the photos; without it only the labels are checked.
+        images: folder of the photos; without it only labels are checked, but for class folders.
         strict: end with exit code 1 when there are findings.
         json: file for all findings, as JSON.
         max_pixels: largest allowed width × height of a photo.
@@ -42,10 +42,11 @@ def check(
     from onelabel.io.atomic import atomic_write
     from onelabel.labels.check import render, run_checks
 
+    images = photo_folder(labels, images, reading.get("format"))
     check_limits(max_pixels=max_pixels, workers=workers)
     check_json(json, labels, images, reading.get("classes"), overwrite=overwrite)
-    table = read_labels(labels, images=images, **reading)
-    report = run_checks(table, images, max_pixels=max_pixels, workers=workers)
+    loaded = read_loaded(labels, images=images, **reading)
+    report = run_checks(loaded.table, images, max_pixels=max_pixels, workers=workers, copies=loaded.copies)
     print(render(report))
     if json is not None:
         with atomic_write(json) as stream:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from onelabel.cli.guards import check_beside, check_device, check_limits, check_result
-from onelabel.cli.reading import read_labels
+from onelabel.cli.reading import photo_folder, read_labels
 from onelabel.io.errors import OneLabelError
 
 EXAMPLES = """
@@ -19,8 +19,8 @@ onelabel embed labels.csv --images photos --vlm ViT-B-16/openai --views grid:4 -
 def embed(
     labels: str,
     *,
-    images: str,
     out: str,
+    images: str | None = None,
     vlm: str | None = None,
     backbone: str | None = None,
     views: str = "global",
@@ -39,8 +39,8 @@ def embed(
 
     Args:
         labels: CSV, parquet, JSON or .npy file, folder, or published data set (see --format): which photos.
-        images: folder of the photos.
         out: folder to make.
+        images: folder of the photos; may be left out for class folders.
         vlm: vision-language model: ARCHITECTURE/WEIGHTS, hf-hub:OWNER/NAME or local-dir:PATH.
         backbone: timm network: name or local-dir:PATH.
         views: what is encoded of each photo: global, grid:G, grid:G+overlap or pyramid:G.
@@ -52,6 +52,9 @@ def embed(
         device: where the network runs, such as cpu or cuda.
         overwrite: replace the store if it exists.
     """
+    images = photo_folder(labels, images, reading.get("format"))
+    if images is None:
+        raise OneLabelError("embed reads photos: give their folder with --images DIR")
     check_limits(batch_size=batch_size, workers=workers, max_pixels=max_pixels)
     check_beside(out, labels)
     check_result(out, labels, images, reading.get("classes"), overwrite=overwrite)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from onelabel.cli.guards import check_device, check_json, check_limits
-from onelabel.cli.reading import read_labels
+from onelabel.cli.reading import photo_folder, read_labels
 from onelabel.io.errors import OneLabelError
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def evaluate(
     Args:
         run: run folder of a training, or its bundle folder.
         labels: CSV, parquet, JSON or .npy file, folder, or published data set (see --format).
-        images: folder of the photos.
+        images: folder of the photos; may be left out for class folders.
         features: instead of photos, a store made by the model's own encoder, or the .npz it was trained on.
         split: part of the labels to score on; by default the test images where there are splits.
         json: file for all figures, as JSON.
@@ -55,6 +55,8 @@ def evaluate(
     """
     import json as json_module
 
+    if features is None:
+        images = photo_folder(labels, images, reading.get("format"))
     check_limits(show=show, batch_size=batch_size, workers=workers, max_pixels=max_pixels)
     check_json(json, labels, run, images, features, overwrite=overwrite)
     if bootstrap and bootstrap < 2:

@@ -2,13 +2,38 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from onelabel.labels.readers import Loaded
     from onelabel.labels.table import LabelTable
 
 
-def read_labels(
+def read_labels(labels: str, **reading: Any) -> LabelTable:
+    """Read labels and print how they were read.
+
+    Args:
+        labels: as :func:`read_loaded`.
+    """
+    return read_loaded(labels, **reading).table
+
+
+def photo_folder(labels: str, images: str | None, format: str | None) -> str | None:
+    """Return the folder of the photos: the one given, else the labels where they are class folders."""
+    if images is not None or not Path(labels).is_dir():
+        return images
+    from onelabel.labels.readers import ReadOptions
+    from onelabel.labels.readers.registry import choose_reader
+
+    return (
+        labels
+        if choose_reader(Path(labels), ReadOptions(format=format or "auto")).name == "folders"
+        else None
+    )
+
+
+def read_loaded(
     labels: str,
     *,
     images: str | None = None,
@@ -26,8 +51,8 @@ def read_labels(
     ignore_columns: str | None = None,
     encoding: str | None = None,
     class_ids: tuple[str, ...] | None = None,
-) -> LabelTable:
-    """Read labels and print how they were read.
+) -> Loaded:
+    """Read labels, print how they were read, and return them with what else was found.
 
     Args:
         labels: CSV or parquet file (wide, long or list), COCO JSON, .npy pair, folder of class folders or of
@@ -60,4 +85,4 @@ def read_labels(
     print(describe(loaded.table, loaded.format))
     for note in loaded.notes:
         print(f"note: {note}")
-    return loaded.table
+    return loaded

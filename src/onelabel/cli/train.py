@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from onelabel.cli.choices import METHOD, RULE, SOURCE
 from onelabel.cli.guards import check_beside, check_limits, check_result
-from onelabel.cli.reading import read_labels
+from onelabel.cli.reading import photo_folder, read_labels
 from onelabel.io.errors import OneLabelError
 from onelabel.sources.registry import inputs_of
 
@@ -69,7 +69,7 @@ def train(
         labels: CSV, parquet, JSON or .npy file, folder, or published data set (see --format).
         out: run folder to make.
         features: store made by onelabel embed, or .npz file with X and ids: train a head on it.
-        images: folder of the photos, for fine-tuning.
+        images: folder of the photos, for fine-tuning; may be left out for class folders.
         backbone: timm network to fine-tune: name or local-dir:PATH.
         vlm_store: store made by onelabel embed --vlm, for pseudo-labels.
         template: prompt of a class for pseudo-labels, with {} for its name.
@@ -98,6 +98,8 @@ def train(
         max_pixels: largest allowed width × height of a photo.
         overwrite: replace the run folder if it exists.
     """
+    if backbone is not None:
+        images = photo_folder(labels, images, reading.get("format"))
     config = {key: value for key, value in locals().items() if key not in ("reading", "overwrite")} | reading
     _require_way(config)
     if method is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +30,7 @@ def run_checks(
     max_pixels: int = MAX_PIXELS,
     workers: int | None = None,
     decode: bool = True,
+    copies: Collection[str] = (),
 ) -> CheckReport:
     """Check labels and, where an image folder is given, the photos.
 
@@ -46,6 +47,7 @@ def run_checks(
             ``if __name__ == "__main__":``.
         decode: decode every photo in full; False reads headers only, which is faster and misses truncated
             files.
+        copies: files in the folder that the labels name beside the images of the table.
 
     Returns:
         The findings, as data (``to_dict``), as an exit code, and as text through :func:`render`.
@@ -64,7 +66,7 @@ def run_checks(
         files = resolve(table.ids, images_root)
         rows = np.setdiff1d(np.arange(len(table)), files.missing)
         photos = scan(files.paths, rows, images_root, max_pixels=max_pixels, workers=workers, decoded=decode)
-        findings += [*_files(table, files, images_root), *_photos(table, photos)]
+        findings += [*_files(table, files, images_root, copies), *_photos(table, photos)]
     order = list(KINDS)
     findings.sort(key=lambda finding: order.index(finding.kind))
     return CheckReport(len(table), table.num_classes, len(rows), decode, tuple(findings))
@@ -99,7 +101,9 @@ def _groups_across_splits(table: LabelTable) -> Iterator[Finding]:
         )
 
 
-def _files(table: LabelTable, files: Resolved, root: str | Path) -> Iterator[Finding]:
+def _files(
+    table: LabelTable, files: Resolved, root: str | Path, copies: Collection[str]
+) -> Iterator[Finding]:
     for row in files.missing.tolist():
         yield Finding("missing_file", "error", (table.ids.text(row),), "no such file in the image folder")
     for row in files.by_stem.tolist():
@@ -108,8 +112,9 @@ def _files(table: LabelTable, files: Resolved, root: str | Path) -> Iterator[Fin
             "matched_by_stem", "note", subjects, "the file has another extension than the label says"
         )
     labelled = IdTable.from_strings(unicodedata.normalize("NFC", path) for path in files.paths)
+    known = frozenset(copies)
     for name in list_images(root):
-        if labelled.find(name) < 0:
+        if labelled.find(name) < 0 and name not in known:
             yield Finding("file_without_labels", "warning", (name,), "no label names this file")
 
 

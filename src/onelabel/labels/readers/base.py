@@ -74,11 +74,13 @@ class Loaded:
         table: the labels.
         format: name of the reader.
         notes: what was decided on the way and should be seen, one sentence each.
+        copies: photos that the labels name as well, each the same picture as an image of the table.
     """
 
     table: LabelTable
     format: str
     notes: tuple[str, ...] = ()
+    copies: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

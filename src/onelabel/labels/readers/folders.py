@@ -48,7 +48,8 @@ def read(path: Path, options: ReadOptions) -> Loaded:
     ones = np.ones(len(pairs), np.int8)
     builder.add_cells([row for row, _ in pairs], marked, ones, np.full(len(pairs), NO_LINE))
     table = builder.finish(classes, -1 if options.exhaustive else 0)
-    return Loaded(table, READER.name, tuple(_notes(copies)))
+    others = tuple(prefix + copy for image, same in copies.items() for copy in same if copy != image)
+    return Loaded(table, READER.name, tuple(_notes(copies)), others)
 
 
 def _prefix(path: Path, images: str | Path | None) -> str:
@@ -57,7 +58,7 @@ def _prefix(path: Path, images: str | Path | None) -> str:
     try:
         return path.resolve().relative_to(Path(images).resolve()).as_posix() + "/"
     except ValueError:
-        text = f"{path} is not inside the image folder {images}; leave --images out"
+        text = f"{path} is not inside the image folder {images}; give a folder that holds it with --images"
         raise OneLabelError(text) from None
 
 

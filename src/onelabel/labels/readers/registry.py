@@ -57,6 +57,17 @@ def load_labels(path: str | Path, options: ReadOptions | None = None) -> Loaded:
         ('list-csv', ('cat', 'dog'), [[1, 1], [0, 0]])
     """
     path, options = Path(path), options or ReadOptions()
+    reader = choose_reader(path, options)
+    _refuse_useless(reader, options)
+    return reader.read(path, options)
+
+
+def choose_reader(path: Path, options: ReadOptions) -> Reader:
+    """Return the reader that the options name, or that fits what lies at the path.
+
+    Raises:
+        OneLabelError: the file is missing or cannot be read, no reader fits, or several do.
+    """
     if not path.exists():
         raise OneLabelError(f"there is no label file or folder {path}{_download(options)}")
     if not path.is_dir() and not path.is_file():
@@ -65,8 +76,7 @@ def load_labels(path: str | Path, options: ReadOptions | None = None) -> Loaded:
     reader = _detect(path, kind, options) if options.format == "auto" else find_reader(options.format)
     if kind not in reader.kind.split(" or "):
         raise OneLabelError(f"{path} is a {kind}, but --format {reader.name} reads a {reader.kind}")
-    _refuse_useless(reader, options)
-    return reader.read(path, options)
+    return reader
 
 
 def find_reader(name: str) -> Reader:
