@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from onelabel.io.errors import OneLabelError
 from onelabel.io.ids import IdTable
 from onelabel.labels.table import LabelTable
-from onelabel.sources.base import Source
+from onelabel.sources.base import STATIC, Source
 from onelabel.sources.damp import DampSource
 from onelabel.sources.damp_rule import damp_labels, damp_scores
 from onelabel.vlm.mirror import mirror_bits
@@ -135,6 +135,18 @@ def test_without_mirrored_rows_the_plain_views_stand_for_them_and_this_is_said()
     assert not np.concatenate(store.asked).any()
     assert any("mirror" in note for note in source.notes)
     assert not any("mirror" in note for note in started().notes)
+
+
+def test_a_set_that_is_made_once_takes_plain_views() -> None:
+    store = FakeStore()
+    ask(started(store), epoch=STATIC)
+    assert not np.concatenate(store.asked).any()
+
+
+def test_the_records_say_what_decides_the_scores() -> None:
+    one, other = started().provenance, started(graph_noise=1).provenance
+    assert one["views"] == "grid:2" and "texts: vectors" in one
+    assert one.items() < other.items()
 
 
 def test_observed_labels_are_never_overridden() -> None:

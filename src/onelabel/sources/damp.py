@@ -12,7 +12,7 @@ from onelabel.labels.table import LabelTable
 from onelabel.sources.base import STATIC
 from onelabel.sources.checked import Checked, checked_positives
 from onelabel.sources.damp_rule import Bottom, check_settings, damp_labels, damp_scores
-from onelabel.sources.scores import Score, check_score, class_scores, score_notes
+from onelabel.sources.scores import Score, check_score, class_scores, provenance, score_notes
 from onelabel.vlm.cosine_cache import CosineCache, open_cosines
 from onelabel.vlm.features import FeatureStore, align
 from onelabel.vlm.mirror import mirror_bits
@@ -118,6 +118,7 @@ class DampSource:
             self._words = noisy_words(self._words, graph_noise, relation, relation_top_k)
         elif relation is not None or relation_top_k is not None:
             raise OneLabelError("a relation of classes serves the graph noise alone: give graph_noise")
+        self.provenance = provenance(store, self._words)
         self._seed = seed or 0
         self._rows = np.empty(0, np.int64)
         self._cosines: CosineCache | None = None

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from onelabel.io.errors import OneLabelError
-from onelabel.vlm.texts import ClassTexts
+from onelabel.vlm.features import FeatureStore
+from onelabel.vlm.texts import ClassTexts, Words
 
 Score = Literal["softmax", "sigmoid"]
 NO_BIAS = (
@@ -71,6 +72,11 @@ def required(texts: ClassTexts) -> tuple[float, float]:
     if texts.scale is None or texts.bias is None:
         raise OneLabelError(NO_BIAS)
     return texts.scale, texts.bias
+
+
+def provenance(store: FeatureStore, words: Words) -> dict[str, str]:
+    """Return what decides the cosines: the part of the images, then that of the texts."""
+    return {**store.fingerprint, **{f"texts: {key}": value for key, value in words.fingerprint.items()}}
 
 
 def score_notes(score: str, texts: ClassTexts) -> tuple[str, ...]:

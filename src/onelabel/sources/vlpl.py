@@ -12,7 +12,7 @@ from torch import Tensor
 
 from onelabel.io.errors import OneLabelError
 from onelabel.labels.table import ClassInfo, LabelTable
-from onelabel.sources.scores import Score, check_score, class_scores, score_notes
+from onelabel.sources.scores import Score, check_score, class_scores, provenance, score_notes
 from onelabel.vlm.encoder import Encoder
 from onelabel.vlm.features import FeatureStore, align
 from onelabel.vlm.made_by import require_made_by
@@ -145,6 +145,7 @@ class VlplSource:
         self._texts = as_class_texts(texts, store.dim)
         check_score(score, temperature, self._texts)
         self._words = self._texts.words(names)
+        self.provenance = provenance(store, self._words)
         self._store, self._score, self._temperature = store, score, temperature
         self._threshold, self._negatives = threshold, negatives
         self._rows = np.empty(0, np.int64)
