@@ -415,10 +415,13 @@ def test_ctrl_c_comes_through(tmp_path: Path) -> None:
 
     spec = write_backbone(tmp_path / "net", "test_resnet", 32)
     table = paint(tmp_path / "photos", 4)
-    before = signal.getsignal(signal.SIGINT)
-    with pytest.raises(KeyboardInterrupt):
-        tune(recipe(table, Pressed(), epochs=1), load_backbone(spec), tmp_path / "photos")
-    assert signal.getsignal(signal.SIGINT) is before
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job has none
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            tune(recipe(table, Pressed(), epochs=1), load_backbone(spec), tmp_path / "photos")
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from onelabel.images.transforms import Preprocess
 from onelabel.io.errors import OneLabelError
 from onelabel.io.manifest import digest_json
+from onelabel.io.tensors import digest_weights
 from onelabel.models import open_clip_tower, timm_source
-from onelabel.models.weights import digest_weights, fit_weights, one_line
+from onelabel.models.weights import fit_weights, one_line
 
 Kind = Literal["timm", "open_clip"]
 _LARGEST_INPUT = 4096  # pixels a side; a bundle from elsewhere must not exhaust the memory

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import stat
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,21 +14,6 @@ from torch import Tensor, nn
 from onelabel.io.errors import OneLabelError
 
 PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
-
-
-def digest_weights(state: Mapping[str, Tensor]) -> str:
-    """Return the SHA-256 of names, types, shapes and values, whatever file they came from.
-
-    Example:
-        >>> digest_weights({"a": torch.zeros(2)}) == digest_weights({"a": torch.zeros(1, 2)})
-        False
-    """
-    digest = hashlib.sha256()
-    for name in sorted(state):
-        value = state[name].detach().cpu().contiguous()
-        digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
-        digest.update(value.reshape(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()
 
 
 def write_weights(path: Path, state: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:

@@ -11,8 +11,9 @@ from torch.nn.functional import normalize
 
 from onelabel.images.parts import in_parts
 from onelabel.images.transforms import Preprocess
+from onelabel.io.tensors import digest_weights
 from onelabel.vlm import open_clip_source
-from onelabel.vlm.fingerprint import describe_tokenizer, digest_weights, image_fingerprint
+from onelabel.vlm.fingerprint import describe_tokenizer, image_fingerprint
 
 
 class Encoder(Protocol):

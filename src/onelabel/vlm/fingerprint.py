@@ -2,27 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from typing import Any
 
-import torch
-from torch import Tensor
-
 from onelabel.images.transforms import Preprocess, Preprocessing
 from onelabel.images.views import GLOBAL, ViewPlan
 from onelabel.io.manifest import digest_json
-
-
-def digest_weights(state: Mapping[str, Tensor]) -> str:
-    """Return the SHA-256 of names, types, shapes and values, whatever file they came from."""
-    digest = hashlib.sha256()
-    for name in sorted(state):
-        value = state[name].detach().cpu()
-        digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
-        digest.update(value.reshape(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()
 
 
 def describe_tokenizer(tokenizer: object) -> str:

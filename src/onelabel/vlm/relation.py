@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.functional import leaky_relu, normalize
 
 from onelabel.io.errors import OneLabelError
-from onelabel.vlm.fingerprint import digest_weights
+from onelabel.io.tensors import digest_weights
 from onelabel.vlm.texts import Words
 
 _HIDDEN, _LEAK = 1024, 0.2

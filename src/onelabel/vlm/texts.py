@@ -12,9 +12,9 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from onelabel.io.errors import OneLabelError
+from onelabel.io.tensors import digest_weights
 from onelabel.labels.table import ClassInfo
 from onelabel.vlm.encoder import Encoder
-from onelabel.vlm.fingerprint import digest_weights
 from onelabel.vlm.prompts import DEFAULT_TEMPLATES, name_features, text_fingerprint
 
 Names = Literal["embedding", "max", "mean"]
