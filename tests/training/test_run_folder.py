@@ -156,3 +156,10 @@ def test_a_full_disk_ends_a_run_with_one_line_at_any_moment(
         assert whole[-1] or not (job / "run" / "metrics.json").exists()
     assert code == 0 and len(whole) > 5
     assert whole == sorted(whole), "from the moment that the model is whole it stays so"
+
+
+def test_a_run_that_was_not_finished_is_called_so(tmp_path: Path) -> None:
+    begun = RunFolder.create(tmp_path / "run", {"epochs": 2})
+    with pytest.raises(OneLabelError, match="was not finished; add --overwrite to begin it again"):
+        require_free(begun.path, overwrite=False)
+    assert require_free(begun.path, overwrite=True) == begun.path

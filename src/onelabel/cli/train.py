@@ -108,13 +108,14 @@ def train(
         batch_size=batch_size, expected_positives=expected_positives, max_pixels=max_pixels, seed=seed,
         split_seed=split_seed, val_fraction=val_fraction, workers=workers,
     )  # fmt: skip
+    from onelabel.training.run_folder import require_free
+
+    require_free(out, overwrite=overwrite)
     inputs = (labels, features, images, vlm_store, val, *inputs_of(source), rules, reading.get("classes"))
     check_beside(out, labels)
     check_result(out, *inputs, overwrite=overwrite)
     from onelabel.cli.train_steps import read_val, resolve, start
-    from onelabel.training.run_folder import require_free
 
-    require_free(out, overwrite=overwrite)
     config = resolve(config)
     table = read_labels(labels, images=images, **reading)
     start(config, table, read_val(config, table.class_ids, reading))

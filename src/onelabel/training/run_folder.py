@@ -122,7 +122,11 @@ def require_free(path: str | Path, *, overwrite: bool) -> Path:
     Raises:
         OneLabelError: it exists, and ``overwrite`` is False or it is not a run folder.
     """
-    path = check_output(path, overwrite=overwrite)
+    path = Path(path)
+    begun = (path / "environment.json").is_file() and not (path / "metrics.json").is_file()
+    if begun and not overwrite:
+        raise OneLabelError(f"the run in {path} was not finished; add --overwrite to begin it again")
+    check_output(path, overwrite=overwrite)
     if path.exists():
         # Many projects have a config.yaml; ours has environment.json beside it.
         try:

@@ -20,6 +20,7 @@ from onelabel.io.errors import OneLabelError, nearest, unknown_name
 
 CONFIG_NAME = "open_clip_config.json"
 WEIGHTS_NAME = "open_clip_model.safetensors"
+_OFFLINE = "without a network, give weights on disk: local-dir:FOLDER"
 _PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 _RESIZE = {"shortest": "crop", "squash": "squash"}
 
@@ -86,7 +87,7 @@ def _find_on_hub(spec: str, repository: str) -> _Found:
     try:
         config_file, weights = Path(download(repository, CONFIG_NAME)), Path(download(repository))
     except Exception as error:  # the hub raises its own, requests' and the operating system's errors
-        raise OneLabelError(f"{spec}: cannot be fetched: {_first_line(error)}") from error
+        raise OneLabelError(f"{spec}: cannot be fetched: {_first_line(error)}; {_OFFLINE}") from error
     config, preprocess = _read_config(config_file)
     return _Found(spec, config, preprocess, weights)
 
@@ -110,7 +111,9 @@ def _find_named(spec: str) -> _Found:
     try:
         weights = Path(open_clip.download_pretrained(table))
     except Exception as error:  # as above
-        raise OneLabelError(f"{spec}: its weights cannot be fetched ({_first_line(error)})") from error
+        raise OneLabelError(
+            f"{spec}: its weights cannot be fetched ({_first_line(error)}); {_OFFLINE}"
+        ) from error
     return _Found(name, config, dict(table), weights)
 
 
