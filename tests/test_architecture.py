@@ -238,4 +238,4 @@ def test_safe_loading_is_not() -> None:
 def test_a_missing_docstring_and_a_machine_path_are_found() -> None:
     assert without_docstring("def f(): ...\ndef _g(): ...") == ["the module", "f"]
     assert MACHINE_PATH.search("open('/" + "tmp/x')")
-    assert not MACHINE_PATH.search("https://a.org/work/x and ./tmp/x")
+    assert not MACHINE_PATH.search("https://a.org/mnt/x and ./tmp/x")
