@@ -1,0 +1,25 @@
+"""The libraries that pages need and that not every installation has."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+from onelabel.io.errors import OneLabelError
+
+_NEEDED = ("jinja2", "matplotlib")
+
+
+def require_report_extra() -> None:
+    """Check that the libraries of the extra ``report`` are installed, before any work.
+
+    Raises:
+        OneLabelError: one is missing; says how to install it.
+
+    Example:
+        >>> require_report_extra()
+    """
+    missing = [name for name in _NEEDED if find_spec(name) is None]
+    if missing:
+        raise OneLabelError(
+            f"pages need {' and '.join(missing)}, not installed here: pip install 'onelabel[report]'"
+        )
