@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 import shlex
-from importlib import import_module
 from pathlib import Path
 
 import pytest
 
-from onelabel.cli import COMMANDS
+from onelabel.cli import COMMANDS, module_of
 from onelabel.cli.parser import parse
 
 ROOT = Path(__file__).parents[1]
@@ -35,5 +34,5 @@ def test_there_are_commands_to_try() -> None:
 def test_a_command_of_a_document_is_understood(document: str, line: str) -> None:
     name, *arguments = shlex.split(line, comments=True)[1:]
     assert name in COMMANDS, document
-    values = parse(name, import_module(f"onelabel.cli.{name}"), arguments)
+    values = parse(name, module_of(name), arguments)
     assert values

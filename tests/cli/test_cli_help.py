@@ -6,14 +6,13 @@ import re
 import subprocess
 import sys
 import time
-from importlib import import_module
 from importlib.util import find_spec
 from inspect import signature
 
 import pytest
 
 import onelabel
-from onelabel.cli import COMMANDS, main
+from onelabel.cli import COMMANDS, function_of, main, module_of
 from onelabel.methods.registry import catalogue, load
 
 LIGHT = """
@@ -46,7 +45,7 @@ def test_overview_is_light_and_quick() -> None:
 @pytest.mark.parametrize("name", COMMANDS)
 def test_help_of_a_command_is_light_and_has_examples(name: str) -> None:
     out = run_light(name, "--help")
-    module = import_module(f"onelabel.cli.{name}")
+    module = module_of(name)
     assert "examples:" in out
     for line in filter(None, module.EXAMPLES.splitlines()):
         assert f"  {line}\n" in out
@@ -69,7 +68,7 @@ def test_help_of_a_method_says_what_its_parameters_are(name: str, capsys: pytest
 
 
 def test_every_command_has_a_file() -> None:
-    assert all(find_spec(f"onelabel.cli.{name}") for name in COMMANDS)
+    assert all(find_spec(f"onelabel.cli.{function_of(name)}") for name in COMMANDS)
 
 
 @pytest.mark.parametrize("arguments", [[], ["-h"], ["help"]])

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 from io import TextIOWrapper
+from types import ModuleType
 
 import onelabel
 from onelabel.io.errors import OneLabelError, unknown_name
@@ -22,7 +23,7 @@ COMMANDS = {
     "evaluate": "score a trained run on labelled photos",
     "predict": "name what is on photos",
 }
-"""Name and summary of each command; its code is ``onelabel.cli.NAME``."""
+"""Name and summary of each command; its code is ``onelabel.cli.NAME``, with _ for -."""
 
 USAGE_ERROR = 2
 INTERRUPTED = 130
@@ -30,7 +31,8 @@ INTERRUPTED = 130
 
 def overview() -> str:
     """Return what ``onelabel --help`` prints."""
-    rows = "\n".join(f"  {name:<10} {summary}" for name, summary in COMMANDS.items())
+    width = max(map(len, COMMANDS))
+    rows = "\n".join(f"  {name:<{width}} {summary}" for name, summary in COMMANDS.items())
     return (
         f"onelabel {onelabel.__version__}: multi-label image classifiers from one known label per image\n\n"
         f"usage: onelabel COMMAND [options]\n\ncommands:\n{rows}\n\n"
@@ -75,6 +77,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _complain(f"{error.filename or 'cannot go on'}: {error.strerror or error}")
 
 
+def function_of(name: str) -> str:
+    """Return the name of the function of a command, which is also that of its module.
+
+    Example:
+        >>> function_of("import-checkpoint")
+        'import_checkpoint'
+    """
+    return name.replace("-", "_")
+
+
+def module_of(name: str) -> ModuleType:
+    """Import the module of a command."""
+    return import_module(f"onelabel.cli.{function_of(name)}")
+
+
 def _complain(message: str) -> int:
     """Print an error as one line of printable characters, whatever names the user's files have."""
     line = "".join(c if c.isprintable() else repr(c)[1:-1] for c in " ".join(message.splitlines()))
@@ -94,7 +111,7 @@ def _run(arguments: list[str]) -> int:
         raise unknown_name("command", name, [*COMMANDS, "--help", "--version"])
     from onelabel.cli.parser import parse
 
-    module = import_module(f"onelabel.cli.{name}")
+    module = module_of(name)
     values = parse(name, module, arguments[1:])
-    result = getattr(module, name)(**values)
+    result = getattr(module, function_of(name))(**values)
     return result if isinstance(result, int) else 0

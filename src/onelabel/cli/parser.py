@@ -60,9 +60,9 @@ def parse(name: str, module: ModuleType, argv: Sequence[str]) -> dict[str, Any]:
     """Turn the arguments of one command into the keyword arguments of its function.
 
     Args:
-        name: the command; ``module`` has a function of that name, ``EXAMPLES`` (text) and, optionally,
-            ``CHOICES`` (:class:`Choice` objects) and ``OPTIONAL`` (names of arguments without a flag that may
-            be left out).
+        name: the command; ``module`` has a function of that name (with _ for -), ``EXAMPLES`` (text) and,
+            optionally, ``CHOICES`` (:class:`Choice` objects) and ``OPTIONAL`` (names of arguments without a
+            flag that may be left out).
         module: the command's module.
         argv: arguments after the command's name.
 
@@ -90,7 +90,7 @@ def parse(name: str, module: ModuleType, argv: Sequence[str]) -> dict[str, Any]:
 
 
 def _base_parser(name: str, module: ModuleType) -> ArgumentParser:
-    function = getattr(module, name)
+    function = getattr(module, name.replace("-", "_"))
     text = parse_docstring(inspect.getdoc(function) or "")
     description = f"{text.description}\n\nexamples:\n{inspect.cleandoc(module.EXAMPLES)}"
     parser = ArgumentParser(
