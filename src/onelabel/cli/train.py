@@ -20,9 +20,13 @@ onelabel train labels.csv --features features --source tags.npz --method gpr --o
 onelabel train labels.csv --features features --vlm-store clip --source vlpl,tags.npz --method gpr --out run
 onelabel train labels.csv --images photos --backbone resnet50.tv_in1k --epochs 10 --lr 1e-5 --out run
 onelabel train labels.csv --features features --method em --method.alpha 0.2 --seed 1 --out run
+onelabel train labels.csv --images photos --backbone resnet50.tv_in1k --init run --photo-size 448 --out whole
 onelabel train --config run/config.yaml --out again
 """
-_FOR_FINE_TUNING = ("head_lr_multiplier", "precision", "devices", "workers", "max_pixels")
+_FOR_FINE_TUNING = (
+    "head_lr_multiplier", "precision", "devices", "workers", "max_pixels", "photo_size", "freeze_epochs",
+    "freeze_batchnorm",
+)  # fmt: skip
 
 
 def train(
@@ -48,9 +52,17 @@ def train(
     lr: float | None = None,
     head_lr_multiplier: float = 1.0,
     weight_decay: float = 0.0,
+    head: Literal["linear", "mlp"] = "linear",
+    head_width: int = 512,
     head_init: Literal["zero", "prior"] = "zero",
     boostlu: float = 1.0,
+    init: str | None = None,
+    freeze_epochs: int = 0,
+    freeze_batchnorm: bool = True,
+    photo_size: int | None = None,
     select: Literal["observed", "full", "last"] = "observed",
+    stop: Literal["never", "no-gain", "drop-2", "drop-3", "drop-2-or-2-misses"] = "never",
+    ema: float = 0.0,
     mirror: bool = True,
     seed: int = 0,
     precision: Literal["32", "bf16", "16"] = "32",
@@ -62,7 +74,7 @@ def train(
 ) -> None:
     """Train a classifier from partial labels: a head on cached features, or a whole network.
 
-    With --features, a linear head is trained in seconds on a store made by onelabel embed (or an .npz file
+    With --features, a head is trained in seconds on a store made by onelabel embed (or an .npz file
     with X and ids). With --images and --backbone, the whole network is fine-tuned.
 
     Args:
@@ -87,9 +99,18 @@ def train(
         lr: learning rate of Adam; by default 1e-3 for a head, 1e-5 for fine-tuning.
         head_lr_multiplier: of the head's learning rate in fine-tuning; some papers use 10.
         weight_decay: of Adam.
+        head: linear, or mlp for one hidden layer.
+        head_width: width of the hidden layer of --head mlp.
         head_init: start of the head's bias: zero, or the log-odds of the share of marked images.
         boostlu: raise evidence for a class by this factor (BoostLU); 5 as published, 1 for none.
+        init: run whose weights are the first ones: of its head, and of its network where both have one.
+        freeze_epochs: epochs at the beginning in which only the head trains, in fine-tuning.
+        freeze_batchnorm: BatchNorm keeps its statistics in those epochs; without, they move (GR's code).
+        photo_size: squash photos to this width and height with ImageNet statistics, as the papers do at 448;
+            by default the network's own preprocessing.
         select: how the epoch is chosen: observed (labels as they are), full (complete labels), last.
+        stop: end early, after no gain in the selection score, a drop of 2 or 3 points (0.01), and so on.
+        ema: decay of a moving average of the weights, scored and kept in their place; 0 for none.
         mirror: train on mirrored images too, at random.
         seed: of the initial weights, the order and the mirroring.
         precision: of fine-tuning.
@@ -111,7 +132,17 @@ def train(
     from onelabel.training.run_folder import require_free
 
     require_free(out, overwrite=overwrite)
-    inputs = (labels, features, images, vlm_store, val, *inputs_of(source), rules, reading.get("classes"))
+    inputs = (
+        labels,
+        features,
+        images,
+        vlm_store,
+        val,
+        init,
+        *inputs_of(source),
+        rules,
+        reading.get("classes"),
+    )
     check_beside(out, labels)
     check_result(out, *inputs, overwrite=overwrite)
     from onelabel.cli.train_steps import read_val, resolve, start
@@ -132,6 +163,10 @@ def _require_way(config: Mapping[str, Any]) -> None:
     if config["val"] is None and config["val_exhaustive"] is not None:
         raise OneLabelError("--val-exhaustive says how --val FILE is read: give one, or leave it out")
     parameters = signature(train).parameters
+    if config["head"] == "linear" and config["head_width"] != parameters["head_width"].default:
+        raise OneLabelError("--head-width is that of --head mlp: give both, or leave it out")
+    if config["photo_size"] is not None and config["photo_size"] < 1:
+        raise OneLabelError(f"--photo-size must be 1 or more, not {config['photo_size']}")
     for name in _FOR_FINE_TUNING:
         if config["features"] is not None and config[name] != parameters[name].default:
             raise OneLabelError(

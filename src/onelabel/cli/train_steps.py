@@ -66,7 +66,7 @@ def start(config: Config, table: LabelTable, val: LabelTable | None) -> None:
     recipe = make_recipe(
         parts, config["method"], _settings(config), source=config["source"], rule=config["rule"],
         rules=config["rules"], vlm_store=config["vlm_store"], template=config["template"],
-        expected_positives=config["expected_positives"],
+        expected_positives=config["expected_positives"], init=config["init"],
     )  # fmt: skip
     _print_notes((*recipe.method.notes, *getattr(recipe.source, "notes", ())))
     print(_plan(recipe))
@@ -98,4 +98,5 @@ def _fit(recipe: Recipe, config: Config) -> str:
     return train_backbone(
         recipe, config["backbone"], config["images"], config["out"], config, precision=config["precision"],
         devices=config["devices"], workers=config["workers"], max_pixels=config["max_pixels"],
+        photo_size=config["photo_size"],
     )  # fmt: skip

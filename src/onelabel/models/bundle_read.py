@@ -8,29 +8,34 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from onelabel.io.errors import OneLabelError
 from onelabel.io.manifest import digest_file, read_manifest
 from onelabel.labels.table import ClassInfo
 from onelabel.models.backbones import Backbone, rebuild_backbone
-from onelabel.models.bundle import Bundle, Thresholds
+from onelabel.models.bundle import Bundle, Calibration, Thresholds
 from onelabel.models.bundle_layout import BELONGS_TO, KIND, MANIFEST, VERSION, WEIGHTS, identity
-from onelabel.models.heads import LinearHead
+from onelabel.models.heads import LinearHead, rebuild_head
 from onelabel.models.weights import fit_weights, read_weights
 
 T = TypeVar("T")
 
 
-def load_bundle(path: str | Path, device: str | torch.device = "cpu") -> Bundle:
+def load_bundle(
+    path: str | Path, device: str | torch.device = "cpu", *, without_decisions: bool = False
+) -> Bundle:
     """Load a model; needs no network connection, training data or training code.
 
     Args:
         path: a bundle folder, or the run folder that holds one.
         device: where to run it, such as ``"cpu"`` or ``"cuda"``.
+        without_decisions: leave thresholds and calibration out, to fit new ones.
 
     Raises:
-        OneLabelError: missing or damaged parts, parts of different models, or a newer format.
+        OneLabelError: missing or damaged parts, parts of different models, thresholds or calibration of other
+            weights, or a newer format.
     """
     folder = find_bundle(path)
     file = folder / MANIFEST
@@ -42,7 +47,10 @@ def load_bundle(path: str | Path, device: str | torch.device = "cpu") -> Bundle:
             classes=classes,
             head=_head(_get(content, "head", dict, file), _part(state, "head."), folder / WEIGHTS),
             backbone=_backbone(content, _part(state, "backbone."), folder),
-            thresholds=_thresholds(content, classes, file),
+            thresholds=Thresholds.not_calibrated(len(classes))
+            if without_decisions
+            else _thresholds(content, classes, file),
+            calibration=None if without_decisions else _calibration(content, classes, file),
             method=_get(content, "method", dict, file),
             fingerprints=_get(content, "fingerprints", dict, file),
             facts=_get(content, "facts", dict, file),
@@ -109,13 +117,10 @@ def _part(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 
 def _head(description: Mapping[str, Any], state: Mapping[str, Tensor], file: Path) -> LinearHead:
-    weight = state.get("weight")
-    if weight is None or weight.dim() != 2 or 0 in weight.shape:
-        raise OneLabelError(f"{file} has no weights of a linear head")
-    boost, maps = description.get("boost", 1.0), description.get("maps", False)
-    if type(boost) not in (int, float) or type(maps) is not bool:
-        raise OneLabelError(f"{file.with_name(MANIFEST)}: 'head' holds a boost that is no number")
-    head = LinearHead(weight.shape[1], weight.shape[0], boost, maps)
+    try:
+        head = rebuild_head(description, state)
+    except OneLabelError as error:
+        raise OneLabelError(f"{file}: {error}") from None
     fit_weights(head, state, str(file))
     return head
 
@@ -128,11 +133,41 @@ def _backbone(content: Mapping[str, Any], state: Mapping[str, Tensor], folder: P
 
 
 def _thresholds(content: Mapping[str, Any], classes: tuple[ClassInfo, ...], file: Path) -> Thresholds:
-    by_class = _get(content, "thresholds", dict, file)
+    values = _by_class(content, "thresholds", classes, file)
+    source = _get(content, "thresholds_source", str, file)
+    return Thresholds(values, source, _fit(content, content.get("thresholds_fit", {}), "thresholds", file))
+
+
+def _calibration(
+    content: Mapping[str, Any], classes: tuple[ClassInfo, ...], file: Path
+) -> Calibration | None:
+    if content.get("calibration") is None:
+        return None
+    part = _get(content, "calibration", dict, file)
+    slope, intercept = (_by_class(part, key, classes, file) for key in ("slope", "intercept"))
+    fit = _fit(content, part.get("fit"), "calibration", file)
+    return Calibration(slope, intercept, _get(part, "source", str, file), fit)
+
+
+def _fit(content: Mapping[str, Any], fit: Any, what: str, file: Path) -> Mapping[str, Any]:
+    """Return the record of a fit; refuse one to other weights."""
+    if not isinstance(fit, dict):
+        raise OneLabelError(f"{file}: the record of the {what} is missing or not a dict")
+    if fit and fit.get("model") != content["digests"][WEIGHTS]:
+        raise OneLabelError(
+            f"the {what} were fitted to other weights than those in {WEIGHTS}: fit them again with onelabel "
+            "calibrate"
+        )
+    return fit
+
+
+def _by_class(
+    content: Mapping[str, Any], key: str, classes: tuple[ClassInfo, ...], file: Path
+) -> NDArray[np.float64]:
+    by_class = _get(content, key, dict, file)
     if by_class.keys() != {info.id for info in classes}:
-        raise OneLabelError(f"{file}: 'thresholds' must name exactly the classes")
+        raise OneLabelError(f"{file}: {key!r} must name exactly the classes")
     try:
-        values = np.array([float(by_class[info.id]) for info in classes])
+        return np.array([float(by_class[info.id]) for info in classes])
     except (TypeError, ValueError, OverflowError):
-        raise OneLabelError(f"{file}: every threshold must be a number") from None
-    return Thresholds(values, _get(content, "thresholds_source", str, file))
+        raise OneLabelError(f"{file}: every number in {key!r} must be one") from None

@@ -6,6 +6,8 @@ import unicodedata
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from onelabel.models.bundle import UNCALIBRATED
+
 _SHOWN_CLASSES = 200
 
 
@@ -39,12 +41,14 @@ def _classes(classes: list[Mapping[str, Any]]) -> str:
 def _thresholds(content: Mapping[str, Any]) -> str:
     values = content["thresholds"].values()
     span = f"{min(values):.3g}" if min(values) == max(values) else f"{min(values):.3g} to {max(values):.3g}"
-    return f"Thresholds: {span}. Source: {_text(content['thresholds_source'])}."
+    curves = content.get("calibration")
+    probs = UNCALIBRATED if curves is None else _text(curves["source"])
+    return f"Thresholds: {span}. Source: {_text(content['thresholds_source'])}. Probabilities: {probs}."
 
 
 def _network(backbone: Mapping[str, Any] | None) -> str:
     if backbone is None:
-        return "A linear head on features from a file. It cannot read photos: the network is not included."
+        return "A head on features from a file. It cannot read photos: the network is not included."
     facts = {key: backbone[key] for key in ("spec", "kind", "dim", "preprocessing")}
     trained = backbone["config"].get("pretrained_cfg", {})
     known = {key: trained[key] for key in ("license", "description", "origin_url") if trained.get(key)}

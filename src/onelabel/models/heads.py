@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Literal, cast
+from collections.abc import Mapping
+from typing import Any, Literal, cast
 
 import torch
 from numpy.typing import ArrayLike
@@ -80,6 +81,66 @@ class LinearHead(nn.Linear):
     def extra_repr(self) -> str:
         """Say the boost, where there is one."""
         return super().extra_repr() + (f", boost={self.boost:g}" if self.boost != 1.0 else "")
+
+
+class MLPHead(LinearHead):
+    """One hidden layer: features (B, D) -> width -> logits (B, C), ``W₂ max(W₁ x + b₁, 0) + b₂``.
+
+    ``weight`` and ``bias`` are those of the last layer, whose bias starts as that of a :class:`LinearHead`;
+    the hidden layer starts as torch starts any linear layer.
+
+    Args:
+        dim: length D of a feature vector.
+        num_classes: number of classes C.
+        width: of the hidden layer.
+
+    Example:
+        >>> head = MLPHead(8, 3, width=16)
+        >>> head(torch.zeros(2, 8)).shape, head.in_features
+        (torch.Size([2, 3]), 8)
+    """
+
+    def __init__(self, dim: int, num_classes: int, width: int) -> None:
+        super().__init__(width, num_classes)
+        self.hidden = nn.Linear(dim, width)
+        self.in_features = dim  # what comes in from outside
+
+    def _scores(self, features: Tensor) -> Tensor:
+        return super()._scores(torch.relu(self.hidden(features)))
+
+    def describe(self) -> dict[str, str | int | float | bool]:
+        """Return what is needed beside the weights to build it again; JSON-like."""
+        return {"kind": "mlp", "dim": self.in_features, "width": self.hidden.out_features}
+
+
+def rebuild_head(description: Mapping[str, Any], state: Mapping[str, Tensor]) -> LinearHead:
+    """Build the head that fits recorded weights; they are not loaded yet.
+
+    Args:
+        description: what ``describe`` returned, from a file that may have been changed.
+        state: weights by name.
+
+    Raises:
+        OneLabelError: the weights are not those of such a head.
+
+    Example:
+        >>> head = MLPHead(8, 3, width=16)
+        >>> rebuild_head(head.describe(), head.state_dict()).describe() == head.describe()
+        True
+    """
+    weight, hidden = state.get("weight"), state.get("hidden.weight")
+    mlp = description.get("kind") == "mlp"
+    for tensor in (weight, hidden) if mlp else (weight,):
+        if tensor is None or tensor.dim() != 2 or 0 in tensor.shape:
+            raise OneLabelError(f"there are no weights of a {'MLP' if mlp else 'linear'} head")
+    assert weight is not None
+    if mlp:
+        assert hidden is not None
+        return MLPHead(hidden.shape[1], weight.shape[0], hidden.shape[0])
+    boost, maps = description.get("boost", 1.0), description.get("maps", False)
+    if type(boost) not in (int, float) or type(maps) is not bool:
+        raise OneLabelError("the description of the head holds a boost that is no number")
+    return LinearHead(weight.shape[1], weight.shape[0], boost, maps)
 
 
 @torch.no_grad()

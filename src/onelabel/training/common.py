@@ -30,12 +30,14 @@ class Trained:
         epoch: the kept epoch, from 1.
         score: its selection score; NaN with ``--select last``.
         val_logits: its logits of the validation rows (N, C), or None.
+        ended: why the run ended, in words.
     """
 
     head: LinearHead
     epoch: int
     score: float
     val_logits: NDArray[np.float32] | None
+    ended: str = ""
 
 
 def observed_prior(table: LabelTable) -> NDArray[np.float64]:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import torch
-
 from onelabel.images.dataset import ImageRows
 from onelabel.io.progress import Advance
 from onelabel.models.backbones import Backbone
-from onelabel.models.heads import LinearHead, initialise
 from onelabel.models.maps import require_maps
-from onelabel.training.common import Log, Trained, no_log, observed_prior
+from onelabel.training.common import Log, Trained, no_log
+from onelabel.training.first_weights import first_head
 from onelabel.training.photo_network import PhotoNetwork, single_values_spared
 from onelabel.training.photo_rows import machine_errors_explained
 from onelabel.training.recipe import Recipe
@@ -35,14 +33,14 @@ def fine_tune(
     log: Log = no_log,
     advance: Advance = _no_advance,
 ) -> Trained:
-    """Train a backbone and a linear head on photos.
+    """Train a backbone and a head on photos.
 
     Adam with two learning rates, ``lr`` for the backbone and ``lr · head_lr_multiplier`` for the head. Images
     come in the order of :func:`onelabel.training.order.epoch_order` and are mirrored, after the resize, by
     :func:`onelabel.vlm.mirror.mirror_bits`; both depend on seed and epoch only. The last batch of an epoch
     is kept, however small. BatchNorm layers train as usual, except that a layer which gets a single value per
     channel (a batch of one image that has shrunk to one position) uses its running statistics, because one
-    value has no variance.
+    value has no variance. In the first ``recipe.head_only_epochs`` the head trains alone.
 
     The network trains in ``precision``; head, loss and all scores are computed in float32, so the scores
     are those of the saved model.
@@ -59,7 +57,8 @@ def fine_tune(
 
     Raises:
         ImageError: names a photo that cannot be read.
-        OneLabelError: the loss became non-finite, or the machine has too little memory.
+        OneLabelError: the loss became non-finite, the machine has too little memory, or the weights of an
+            earlier run do not fit.
 
     Example:
         >>> import tempfile
@@ -81,20 +80,15 @@ def fine_tune(
         >>> trained.epoch, trained.head.out_features
         (2, 2)
     """
-    settings = recipe.settings
-    torch.manual_seed(settings.seed)
-    boosted = settings.boostlu != 1
-    if boosted:
+    if recipe.settings.boostlu != 1:
         require_maps(backbone)
-    head = LinearHead(backbone.dim, recipe.parts.train.num_classes, settings.boostlu, maps=boosted)
-    initialise(head, settings.head_init, observed_prior(recipe.parts.train))
+    head = first_head(recipe, backbone.dim, backbone)
     from onelabel.training.lightning_loop import FineTuning, fit
 
     network = PhotoNetwork(backbone, head).train()
     module = FineTuning(network, recipe, train, val, workers, log, advance)
     with machine_errors_explained(), single_values_spared(backbone):
         fit(module, precision)
-    keeper = module.keeper
-    network.load_state_dict(keeper.state)
+    trained = module.course.result(head)
     network.eval()
-    return Trained(head, keeper.epoch, keeper.score, keeper.logits)
+    return trained

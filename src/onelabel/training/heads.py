@@ -1,8 +1,7 @@
-"""A linear head on cached features: plain torch, seconds per run."""
+"""A head on cached features: plain torch, seconds per run."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Iterator
 
 import numpy as np
@@ -11,10 +10,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from onelabel.methods.base import Batch, Method
-from onelabel.models.heads import LinearHead, initialise
+from onelabel.models.heads import LinearHead
 from onelabel.sources.base import Source
-from onelabel.training.common import Log, Trained, no_log, observed_prior, require_finite
+from onelabel.training.common import Log, Trained, no_log
+from onelabel.training.course import Course
 from onelabel.training.features import Bits, FeatureRows
+from onelabel.training.first_weights import first_head
 from onelabel.training.order import epoch_order
 from onelabel.training.recipe import Recipe
 from onelabel.training.settings import Settings
@@ -23,7 +24,7 @@ from onelabel.vlm.mirror import mirror_bits
 
 
 def train_head(train: FeatureRows, val: FeatureRows | None, recipe: Recipe, log: Log = no_log) -> Trained:
-    """Train a linear head on cached features.
+    """Train a head on cached features.
 
     Args:
         train: features and labels of the training images.
@@ -32,30 +33,26 @@ def train_head(train: FeatureRows, val: FeatureRows | None, recipe: Recipe, log:
         log: called with a dictionary after each epoch.
 
     Raises:
-        OneLabelError: the loss became non-finite.
+        OneLabelError: the loss became non-finite, or the head of an earlier run does not fit.
     """
     method, settings = recipe.method, recipe.settings
-    torch.manual_seed(settings.seed)
-    head = LinearHead(train.features.dim, train.table.num_classes, settings.boostlu)
-    initialise(head, settings.head_init, observed_prior(train.table))
+    head = first_head(recipe, train.features.dim)
     optimizer = torch.optim.Adam(head.parameters(), lr=settings.lr, weight_decay=settings.weight_decay)
-    keeper = recipe.keeper()
-    with threads_for(settings.batch_size * train.features.dim * train.table.num_classes):
-        for epoch in range(1, settings.epochs + 1):
-            began = time.perf_counter()
-            method.start_epoch(epoch)
-            loss = _epoch(method, optimizer, _batches(epoch, head, train, settings, recipe.source))
-            loss /= len(train.table)
-            require_finite(loss, epoch)
-            method.end_epoch(_Scores(head, train, _mirrored(train, settings, epoch)))
-            logits = None if val is None else score(head, val)
-            chosen = keeper.offer(epoch, head.state_dict(), logits)
-            log({"epoch": epoch, "loss": loss, "selection": chosen, "seconds": time.perf_counter() - began})
-    head.load_state_dict(keeper.state)
-    return Trained(head, keeper.epoch, keeper.score, keeper.logits)
+    course = Course(recipe, head, log)
+    weights = sum(parameter.numel() for parameter in head.parameters())
+    with threads_for(settings.batch_size * weights):
+        while not course.over:
+            epoch = course.begin()
+            batches = _batches(epoch, head, train, settings, recipe.source)
+            loss = _epoch(method, optimizer, batches, course) / len(train.table)
+            scores = _Scores(head, train, _mirrored(train, settings, epoch))
+            course.end(loss, scores, lambda: None if val is None else score(head, val))
+    return course.result(head)
 
 
-def _epoch(method: Method, optimizer: torch.optim.Optimizer, batches: Iterable[Batch]) -> float:
+def _epoch(
+    method: Method, optimizer: torch.optim.Optimizer, batches: Iterable[Batch], course: Course
+) -> float:
     """Take a step with each batch; return the sum of the losses, each as often as its batch has images."""
     total = 0.0
     for batch in batches:
@@ -63,6 +60,7 @@ def _epoch(method: Method, optimizer: torch.optim.Optimizer, batches: Iterable[B
         optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(value)
         optimizer.step()
+        course.stepped()
         total += float(value.detach()) * len(batch.index)
     return total
 

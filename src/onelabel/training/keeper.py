@@ -22,6 +22,13 @@ class Keeper:
         select: "observed", "full" or "last", see :mod:`onelabel.evaluation.selection`.
         val: labels of the validation rows; None where there are none, which only "last" allows.
 
+    Attributes:
+        epoch: the kept epoch, from 1.
+        score: its score; NaN with "last".
+        state: its weights.
+        logits: its logits of the validation rows, or None.
+        scores: the score of every epoch so far; empty with "last".
+
     Raises:
         OneLabelError: ``select`` needs validation rows and there are none.
     """
@@ -32,6 +39,7 @@ class Keeper:
     score: float = float("-inf")
     state: dict[str, Tensor] = field(default_factory=dict)
     logits: NDArray[np.float32] | None = None
+    scores: list[float] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         if self.val is None and self.select != "last":
@@ -56,6 +64,8 @@ class Keeper:
         score = None
         if self.select != "last" and logits is not None and self._labels is not None:
             score = selection_score(self.select, logits, self._labels)
+        if score is not None:
+            self.scores.append(score)
         if score is None or score > self.score or not self.state:
             self.epoch, self.score = epoch, float("nan") if score is None else score
             self.state = {name: value.detach().cpu().clone() for name, value in state.items()}

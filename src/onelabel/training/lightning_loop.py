@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import logging
 import signal
-import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal
+from typing import Any, Literal
 
 import lightning.pytorch as pl
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.optim import Adam, Optimizer
 from torch.utils.data import DataLoader
@@ -20,8 +20,8 @@ from torch.utils.data import DataLoader
 from onelabel.images.dataset import ImageRows
 from onelabel.io.progress import Advance
 from onelabel.methods.base import Batch
-from onelabel.training.common import Log, require_finite
-from onelabel.training.keeper import Keeper
+from onelabel.training.common import Log
+from onelabel.training.course import Course
 from onelabel.training.photo_network import PhotoNetwork, mirror_some
 from onelabel.training.photo_rows import EpochOrder, photo_batches
 from onelabel.training.recipe import Recipe
@@ -57,10 +57,13 @@ class FineTuning(pl.LightningModule):
         super().__init__()
         self.network, self.recipe, self.photos = network, recipe, photos
         self.workers, self.write, self.advance = workers, write, advance
-        self.keeper: Keeper = recipe.keeper()
         self.val_rows = 0 if val is None else len(val)
         self.val_batches = None if val is None else photo_batches(val, recipe.settings.batch_size, workers)
-        self.began, self.loss = 0.0, 0.0
+        self.loss = 0.0
+
+    def on_fit_start(self) -> None:
+        """Begin, now that the network is on its device."""
+        self.course = Course(self.recipe, self.network, self.write)
 
     @property
     def epoch(self) -> int:
@@ -89,12 +92,11 @@ class FineTuning(pl.LightningModule):
 
     def on_train_epoch_start(self) -> None:
         """Set everything that depends on the epoch from seed and epoch alone."""
-        self.began, self.loss = time.perf_counter(), 0.0
-        torch.manual_seed(epoch_seed(self.recipe.settings.seed, self.epoch))
+        self.loss = 0.0
         self.network.train()
-        if self.recipe.method.linear_epochs:
-            self.network.only_head(self.epoch <= self.recipe.method.linear_epochs)
-        self.recipe.method.start_epoch(self.epoch)
+        if alone := self.recipe.head_only_epochs:
+            self.network.only_head(self.epoch <= alone, self.recipe.settings.freeze_batchnorm)
+        self.course.begin()
 
     def training_step(self, batch: _Photos, batch_idx: int) -> Tensor:  # noqa: ARG002
         """Return the loss of a batch."""
@@ -106,17 +108,21 @@ class FineTuning(pl.LightningModule):
         self.advance(len(index))
         return value.to(logits.device)
 
+    def on_train_batch_end(self, *_: Any) -> None:
+        """Take note of the step."""
+        self.course.stepped()
+
     def on_train_epoch_end(self) -> None:
-        """Update the method, score the validation images, keep the epoch if it is the best, record it."""
-        require_finite(self.loss, self.epoch)
-        self.recipe.method.end_epoch(self._score_all)
-        logits = None
-        if self.val_batches is not None:
-            logits = self.network.all_scores(self.val_batches, self.val_rows)
-            self.advance(self.val_rows)
-        chosen = self.keeper.offer(self.epoch, self.network.state_dict(), logits)
-        seconds = time.perf_counter() - self.began
-        self.write({"epoch": self.epoch, "loss": self.loss, "selection": chosen, "seconds": seconds})
+        """Close the epoch, and the run where its stopping rule says so."""
+        self.course.end(self.loss, self._score_all, self._val_logits)
+        self.trainer.should_stop = self.course.over
+
+    def _val_logits(self) -> NDArray[np.float32] | None:
+        if self.val_batches is None:
+            return None
+        logits = self.network.all_scores(self.val_batches, self.val_rows)
+        self.advance(self.val_rows)
+        return logits
 
     def _bits(self, index: Tensor) -> Tensor:
         """Say which photos this epoch sees mirrored, (B,) bool."""
@@ -145,16 +151,6 @@ class FineTuning(pl.LightningModule):
         batches = photo_batches(self.photos, self.recipe.settings.batch_size, self.workers)
         bits = self._bits if view == "train" else None
         return ((index, torch.sigmoid(logits)) for index, logits in self.network.scores(batches, bits))
-
-
-def epoch_seed(seed: int, epoch: int) -> int:
-    """Return the seed of the random numbers inside the network (dropout) for one epoch.
-
-    Example:
-        >>> epoch_seed(0, 1) == epoch_seed(0, 1), epoch_seed(0, 1) == epoch_seed(1, 0)
-        (True, False)
-    """
-    return int(np.random.SeedSequence((seed, epoch)).generate_state(1)[0])
 
 
 def fit(module: FineTuning, precision: Precision) -> None:

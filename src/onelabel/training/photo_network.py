@@ -51,10 +51,16 @@ class PhotoNetwork(nn.Module):
             logits: Tensor = self.head(features.float())
         return logits
 
-    def only_head(self, alone: bool) -> None:
-        """Train the head alone, the backbone staying as it is, BatchNorm included; or both."""
+    def only_head(self, alone: bool, freeze_batchnorm: bool = True) -> None:
+        """Train the head alone, or both.
+
+        Args:
+            alone: the weights of the backbone stay as they are.
+            freeze_batchnorm: then the backbone is in evaluation mode too, so that BatchNorm keeps its
+                statistics; else these move, as in the released code of GR.
+        """
         self.backbone.requires_grad_(not alone)
-        self.backbone.train(not alone)
+        self.backbone.train(not (alone and freeze_batchnorm))
 
     @torch.inference_mode()
     def scores(

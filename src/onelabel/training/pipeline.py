@@ -6,14 +6,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from onelabel.io.progress import Advance, progress
+from onelabel.models.bundle import Bundle
 from onelabel.training.common import Log
 from onelabel.training.encoders import backbone_under
 from onelabel.training.features import FeatureRows
 from onelabel.training.finish import finish_run
+from onelabel.training.first_weights import first_head
 from onelabel.training.heads import train_head
 from onelabel.training.recipe import Recipe
 from onelabel.training.run_folder import RunFolder
-from onelabel.vlm.features import open_features
+from onelabel.vlm.features import FeatureStore, open_features
+from onelabel.vlm.store import EmbeddingStore
 
 
 def train_on_features(recipe: Recipe, features: str, out: str, config: Mapping[str, Any]) -> str:
@@ -26,17 +29,27 @@ def train_on_features(recipe: Recipe, features: str, out: str, config: Mapping[s
         config: resolved settings, for ``config.yaml``.
 
     Raises:
-        OneLabelError: images without features, an encoder that cannot be loaded, or a run that fails.
+        OneLabelError: images without features, other features than those of ``--init``, an encoder that
+            cannot be loaded, or a run that fails.
     """
     parts = recipe.parts
     store = open_features(features)
     train = FeatureRows(store, parts.train)
     val = None if parts.val is None else FeatureRows(store, parts.val)
+    if recipe.earlier is not None:
+        _require_same_features(store, recipe.earlier)
+        first_head(recipe, store.dim)
     backbone = backbone_under(store)
     run = RunFolder.create(out, config, overwrite=True)
     with progress("train", recipe.settings.epochs, "epochs") as advance:
         trained = train_head(train, val, recipe, _logger(run, advance))
-    return finish_run(run, recipe, trained, backbone, {"features": store.fingerprint})
+    said = finish_run(run, recipe, trained, backbone, {"features": store.fingerprint})
+    return f"{trained.ended}\n{said}"
+
+
+def _require_same_features(store: FeatureStore, earlier: Bundle) -> None:
+    if isinstance(store, EmbeddingStore) and "features" in earlier.fingerprints:
+        store.require(earlier.fingerprints["features"])
 
 
 def _logger(run: RunFolder, advance: Advance) -> Log:

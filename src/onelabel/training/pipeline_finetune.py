@@ -13,6 +13,7 @@ from onelabel.models.backbones import load_backbone
 from onelabel.models.maps import require_maps
 from onelabel.training.finetune import fine_tune
 from onelabel.training.finish import finish_run
+from onelabel.training.first_weights import at_photo_size, first_head
 from onelabel.training.photo_rows import photo_rows, require_readable
 from onelabel.training.recipe import Recipe
 from onelabel.training.run_folder import RunFolder
@@ -32,6 +33,7 @@ def train_backbone(
     devices: int,
     workers: int,
     max_pixels: int,
+    photo_size: int | None = None,
 ) -> str:
     """Fine-tune a network on photos; return what to print.
 
@@ -45,14 +47,19 @@ def train_backbone(
         devices: number of devices; 1.
         workers: extra processes that read photos.
         max_pixels: larger photos are refused.
+        photo_size: see :func:`~onelabel.training.first_weights.at_photo_size`; None for the network's own
+            preprocessing.
 
     Raises:
         OneLabelError: unknown backbone, missing or unusable photos, or a run that fails.
     """
     _check_machine(precision, devices, workers)
     backbone = load_backbone(backbone_spec)
+    if photo_size is not None:
+        backbone = at_photo_size(backbone, photo_size)
     if recipe.settings.boostlu != 1:
         require_maps(backbone)
+    first_head(recipe, backbone.dim, backbone)  # what --init holds must fit, before a run folder is made
     start = backbone.fingerprint
     tables = [recipe.parts.train] if recipe.parts.val is None else [recipe.parts.train, recipe.parts.val]
     photos = [photo_rows(table, images, backbone.preprocess, max_pixels) for table in tables]
@@ -64,7 +71,7 @@ def train_backbone(
             precision=precision, workers=workers, log=run.log, advance=advance,
         )  # fmt: skip
     fingerprints = {"features": backbone.fingerprint, "fine_tuned_from": start}
-    return finish_run(run, recipe, trained, backbone, fingerprints)
+    return f"{trained.ended}\n{finish_run(run, recipe, trained, backbone, fingerprints)}"
 
 
 def _check_machine(precision: Precision, devices: int, workers: int) -> None:

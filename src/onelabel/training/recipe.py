@@ -9,6 +9,8 @@ from typing import Any
 from onelabel.io.errors import OneLabelError
 from onelabel.methods.base import Context, Method
 from onelabel.methods.registry import create, info
+from onelabel.models.bundle import Bundle
+from onelabel.models.bundle_read import load_bundle
 from onelabel.sources.base import Source
 from onelabel.sources.registry import reads_cosines
 from onelabel.training.keeper import Keeper
@@ -30,10 +32,13 @@ class Recipe:
         source: pseudo-labels, or None.
         expected_positives: expected number of labels per image, or None.
         described: name and parameters of the method, for the records.
+        earlier: model whose weights are the first ones, see
+            :func:`~onelabel.training.first_weights.take_over`; or None.
 
     Raises:
-        OneLabelError: the method needs pseudo-labels and there is no source, or the validation images cannot
-            answer what ``settings.select`` asks.
+        OneLabelError: the method needs pseudo-labels and there is no source, the validation images cannot
+            answer what ``settings.select`` asks, the earlier model has other classes, or the epochs in which
+            the head trains alone are said twice or are all.
     """
 
     parts: Parts
@@ -42,6 +47,7 @@ class Recipe:
     source: Source | None = None
     expected_positives: float | None = None
     described: Mapping[str, Any] = field(default_factory=dict)
+    earlier: Bundle | None = None
 
     def __post_init__(self) -> None:
         if self.method.needs_source and self.source is None:
@@ -50,9 +56,26 @@ class Recipe:
         settings, table = self.settings, self.parts.train
         if self.source is not None:
             self.source.start(table)
+        if self.earlier is not None:
+            self.earlier.columns(table.class_ids)
         self.method.start(
             Context(table, settings.epochs, settings.seed, settings.lr, self.expected_positives)
         )
+        if settings.freeze_epochs and self.method.linear_epochs:
+            raise OneLabelError(
+                f"this method has {self.method.linear_epochs} linear epochs of its own "
+                "(--method.linear_epochs): leave --freeze-epochs out"
+            )
+        if settings.freeze_epochs >= settings.epochs:
+            raise OneLabelError(
+                f"--freeze-epochs {settings.freeze_epochs} takes all {settings.epochs} epochs: lower it, or "
+                "train a head on features"
+            )
+
+    @property
+    def head_only_epochs(self) -> int:
+        """Number of epochs at the beginning in which only the head trains: the method's, or the settings'."""
+        return self.method.linear_epochs or self.settings.freeze_epochs
 
     def keeper(self) -> Keeper:
         """Return a fresh judge of epochs."""
@@ -70,6 +93,7 @@ def make_recipe(
     vlm_store: str | None = None,
     template: str = "a photo of a {}.",
     expected_positives: float | None = None,
+    init: str | None = None,
 ) -> Recipe:
     """Build method and source.
 
@@ -84,18 +108,20 @@ def make_recipe(
         vlm_store: store of the vision-language model, for sources that read one.
         template: prompt with ``{}`` for the name of a class.
         expected_positives: expected number of labels per image.
+        init: run folder, or its bundle folder, whose weights are the first ones.
 
     Raises:
         OneLabelError: an unknown name or parameter, a missing source, or a source that nobody reads.
     """
     name = str(method["name"])
     built = create(name, **{key: value for key, value in method.items() if key != "name"})
+    earlier = None if init is None else load_bundle(init)
     if not built.needs_source:
         given = {"--source": source, "--rule": rule, "--rules": rules, "--vlm-store": vlm_store}
         useless = [flag for flag, value in given.items() if value is not None]
         if useless:
             raise OneLabelError(f"method {name!r} uses no pseudo-labels: leave {' and '.join(useless)} out")
-        return Recipe(parts, built, settings, None, expected_positives, dict(method))
+        return Recipe(parts, built, settings, None, expected_positives, dict(method), earlier)
     chosen = usual_source(name, source, rule)
     if chosen is None and rule is None:
         raise OneLabelError(
@@ -105,7 +131,7 @@ def make_recipe(
     wanted = Wanted(chosen, rule, rules, vlm_store, (template,), settings.seed)
     opened = open_wanted(wanted, parts.train.classes)
     described = {**method, **wanted.described(), "provenance": provenance(opened, wanted)}
-    return Recipe(parts, built, settings, opened, expected_positives, described)
+    return Recipe(parts, built, settings, opened, expected_positives, described, earlier)
 
 
 def usual_source(

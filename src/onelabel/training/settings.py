@@ -7,8 +7,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from onelabel.io.errors import OneLabelError
+from onelabel.training.stopping import Stop
 
-_LEAST = {"epochs": 1, "batch_size": 1, "boostlu": 1, "weight_decay": 0, "seed": 0}
+_LEAST = {
+    "epochs": 1, "batch_size": 1, "boostlu": 1, "weight_decay": 0, "seed": 0, "ema": 0, "freeze_epochs": 0,
+    "head_width": 1,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -24,7 +28,19 @@ class Settings:
         head_init: bias of the head: "zero", or "prior" (the log-odds of the share of observed positives).
         boostlu: α of BoostLU, 1 or more; 5 as published, 1 for none; see
             :class:`~onelabel.models.heads.LinearHead`.
+        head: "linear", or "mlp" for one hidden layer, see :class:`~onelabel.models.heads.MLPHead`; BoostLU
+            is for linear heads.
+        head_width: width of that hidden layer, 1 or more.
         select: "observed", "full" or "last": how the epoch to keep is chosen.
+        stop: when to end before the last epoch, see :func:`~onelabel.training.stopping.why_stop`; needs a
+            selection score.
+        ema: decay of the moving average of the weights that is scored and kept, from 0 to below 1; 0 for
+            none. See :class:`~onelabel.training.averaging.Average`.
+        freeze_epochs: epochs at the beginning in which only the head trains, in fine-tuning. ``gr`` and kin
+            have a number of their own.
+        freeze_batchnorm: whether the network stays in evaluation mode in those epochs: BatchNorm keeps and
+            uses its statistics, and there is no dropout. False as in the released code of GR: only the
+            weights stay, and the statistics move.
         mirror: train on mirrored images too, each with probability ½.
         seed: of the initial weights, the order of the images and the mirroring.
 
@@ -44,7 +60,13 @@ class Settings:
     weight_decay: float = 0.0
     head_init: Literal["zero", "prior"] = "zero"
     boostlu: float = 1.0
+    head: Literal["linear", "mlp"] = "linear"
+    head_width: int = 512
     select: Literal["observed", "full", "last"] = "observed"
+    stop: Stop = "never"
+    ema: float = 0.0
+    freeze_epochs: int = 0
+    freeze_batchnorm: bool = True
     mirror: bool = True
     seed: int = 0
 
@@ -56,3 +78,15 @@ class Settings:
         for name in ("lr", "head_lr_multiplier"):
             if not 0 < getattr(self, name) < math.inf:
                 raise OneLabelError(f"--{name.replace('_', '-')} must be above 0, not {getattr(self, name)}")
+        if not self.ema < 1:
+            raise OneLabelError(f"--ema must be below 1, not {self.ema}; 0.9997 is usual")
+        if self.stop != "never" and self.select == "last":
+            raise OneLabelError(
+                f"--stop {self.stop} watches the selection score, and --select last has none: choose "
+                "--select full or observed, or leave --stop out"
+            )
+        if self.head != "linear" and self.boostlu != 1:
+            raise OneLabelError(
+                "BoostLU raises the scores of a linear head at each position: with --head mlp leave "
+                "--boostlu out"
+            )
