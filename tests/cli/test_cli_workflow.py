@@ -22,7 +22,7 @@ from workshop import COLOURS, IMAGES, Workshop
 RUN_FILES = {
     "config.yaml", "environment.json", "metrics.jsonl", "metrics.json", "predictions.npz", "bundle",
 }  # fmt: skip
-BUNDLE_FILES = {"model.safetensors", "bundle.json", "README.md"}
+BUNDLE_FILES = {"model.safetensors", "bundle.json", "README.md", "images.npz"}
 
 
 def train(shop: Workshop, out: Path, *options: str) -> Path:

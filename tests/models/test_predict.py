@@ -57,6 +57,7 @@ def test_a_row_per_photo_and_class(suffix: str, run: Path, photos: Path, tmp_pat
     done = predict_to_file(run, [str(photos)], out, batch_size=2)
     assert (done.images, done.classes, done.skipped) == (3, 3, ())
     assert done.thresholds_source == "0.5 (not calibrated)"
+    assert done.probabilities == "sigmoid of the logits, not calibrated"
     with out.open(newline="", encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream)) if suffix == ".csv" else [json.loads(line) for line in stream]
     paths = [photos / name for name in ("a, 1.png", "b.png", "ü.jpg")]

@@ -12,12 +12,12 @@ import timm
 import torch
 from PIL import Image
 
-from onelabel.evaluation.evaluate import evaluate
+from onelabel.evaluation import calibration_error
 from onelabel.images.decode import MAX_PIXELS, decode
 from onelabel.io.errors import ImageError, OneLabelError
 from onelabel.labels.table import ClassInfo, LabelTable
 from onelabel.models.backbones import load_backbone
-from onelabel.models.bundle import Bundle, Thresholds
+from onelabel.models.bundle import NEVER, UNCALIBRATED, Bundle, Calibration, Thresholds
 from onelabel.models.heads import LinearHead
 from onelabel.training.embedding import embed_photos
 from onelabel.training.encoders import backbone_under, open_source
@@ -123,17 +123,33 @@ def test_the_test_images_are_scored_unless_another_split_is_named(
         choose_split(table(("train", "val")), None)
 
 
-def test_decisions_use_the_thresholds_of_the_model(bundle: Bundle) -> None:
+def test_decisions_are_those_of_a_prediction(bundle: Bundle) -> None:
     logits = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
-    thresholds = Thresholds(np.array([0.2, 0.5, 0.9]), "by hand")
-    found = judge(replace(bundle, thresholds=thresholds), table(), logits).to_dict()
-    cuts = np.log([0.2 / 0.8, 1.0, 0.9 / 0.1])
-    assert found == evaluate(logits, table().dense(), CLASSES, cuts, thresholds_source="by hand").to_dict()
-    never = Thresholds(np.array([0.0, 1.0, 0.5]), "all, none, half")
-    found = judge(replace(bundle, thresholds=never), table(), logits).to_dict()
-    cuts = np.array([-np.inf, np.inf, 0.0])
-    same = evaluate(logits, table().dense(), CLASSES, cuts, thresholds_source="all, none, half")
-    assert found == same.to_dict()
+    curves = Calibration(np.array([0.5, 1.0, 2.0]), np.array([1.0, 0.0, -1.0]), "Platt on x.csv")
+    for cuts in ([0.2, 0.5, 0.9], [0.0, NEVER, 0.5]):
+        for calibration in (None, curves):
+            model = replace(bundle, thresholds=Thresholds(np.array(cuts), "by hand"), calibration=calibration)
+            found = judge(model, table(), logits, ["seen before"])
+            decided = model.decide(model.probabilities(torch.from_numpy(logits)))
+            assert found.f1 is not None
+            np.testing.assert_allclose(found.f1.predicted, (decided == 1).mean(axis=0))
+            sources = [UNCALIBRATED] + ([] if calibration is None else ["Platt on x.csv"])
+            assert [name for name, _ in found.calibration] == sources
+            assert found.notes[0] == "seen before" and found.thresholds_source == "by hand"
+            raw = 1 / (1 + np.exp(-logits.astype(np.float64)))
+            expected = calibration_error(raw.astype(np.float32), table().dense()).value
+            assert found.calibration[0][1].value == pytest.approx(expected)
+
+
+def test_probabilities_are_the_calibrated_sigmoid(bundle: Bundle) -> None:
+    logits = torch.tensor([[-200.0, 0.0, 3.0]])
+    curves = Calibration(np.array([0.5, 1.0, 2.0]), np.array([1.0, 0.0, -1.0]), "x")
+    z = logits.double().numpy()
+    plain, curved = (1 / (1 + np.exp(-v)) for v in (z, z * curves.slope + curves.intercept))
+    np.testing.assert_array_equal(bundle.probabilities(logits), plain.astype(np.float32))
+    np.testing.assert_allclose(
+        replace(bundle, calibration=curves).probabilities(logits), curved.astype(np.float32), rtol=1e-6
+    )
 
 
 # -- the encoder of a store ---

@@ -20,6 +20,7 @@ COMMANDS = {
     "pseudo": "a named set of pseudo-labels, graded",
     "methods": "the catalogue of training methods",
     "train": "train a classifier from partial labels",
+    "calibrate": "thresholds and probabilities from labelled photos",
     "evaluate": "score a trained run on labelled photos",
     "predict": "name what is on photos",
 }

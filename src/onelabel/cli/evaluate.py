@@ -68,7 +68,7 @@ def evaluate(
     from onelabel.evaluation.bootstrap import bootstrap_map
     from onelabel.io.atomic import atomic_write
     from onelabel.models.bundle_read import load_bundle
-    from onelabel.training.judge import choose_split, judge, score_features, score_photos
+    from onelabel.training.judge import choose_split, judge, score_features, score_photos, warnings_on
 
     check_device(device)
     bundle = load_bundle(run, device)
@@ -78,7 +78,7 @@ def evaluate(
         logits = score_features(bundle, table, features)
     else:
         logits = score_photos(bundle, table, str(images), batch_size, workers, max_pixels)
-    found = judge(bundle, table, logits)
+    found = judge(bundle, table, logits, warnings_on(run, table))
     print(found.table(classes=show))
     figures = found.to_dict()
     if bootstrap:

@@ -59,4 +59,5 @@ def predict(
     for error in found.skipped:
         print(f"skipped: {error}")
     print(f"{found.images} photos × {found.classes} classes written to {out}")
+    print(f"probabilities: {found.probabilities}")
     print(f"decisions (1 present, -1 absent): threshold {found.thresholds_source}")

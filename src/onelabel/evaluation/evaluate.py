@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from onelabel.evaluation import text
 from onelabel.evaluation.blocks import Matrix, row_blocks, shape_of
+from onelabel.evaluation.ece import CalibrationError, calibration_error
 from onelabel.evaluation.f1 import F1Scores, as_thresholds, f1_at
 from onelabel.evaluation.metrics import MeanAP, Support, mean_average_precision, support
 from onelabel.evaluation.selection import PuAuc, pu_auc, pu_recall_at_k
@@ -36,6 +37,8 @@ class Evaluation:
         thresholds_source: where the thresholds came from, in words, or None.
         pu: ranking of positives against unknown, or None when nothing is unknown.
         pu_recall: (k, share of observed positives among the k first classes), empty when nothing is unknown.
+        calibration: calibration errors, each with what the probabilities are, in words.
+        warnings: why these figures may be too good, in sentences.
     """
 
     class_ids: tuple[str, ...]
@@ -48,11 +51,13 @@ class Evaluation:
     thresholds_source: str | None
     pu: PuAuc | None
     pu_recall: tuple[tuple[int, float], ...]
+    calibration: tuple[tuple[str, CalibrationError], ...] = ()
+    warnings: tuple[str, ...] = ()
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What these labels cannot show, in sentences."""
-        return text.notes_on(self.known, self.mean_ap.classes_used)
+        return (*self.warnings, *text.notes_on(self.known, self.mean_ap.classes_used))
 
     def to_dict(self) -> dict[str, Any]:
         """Return shares in [0, 1], counts and texts for ``json.dump``; what is not defined is None."""
@@ -69,6 +74,7 @@ class Evaluation:
             "map_published": self.mean_ap.map_published if self.mean_ap.classes_used else None,
             "f1": None if self.f1 is None else _overall(self.f1, self.thresholds_source),
             "top_k": [_top(top) for top in self.top],
+            "calibration": [{"probabilities": name, **error.to_dict()} for name, error in self.calibration],
             "pu_auc": None if self.pu is None else self.pu.value,
             "pu_auc_classes": None if self.pu is None else self.pu.classes_used,
             "pu_recall_at_k": [{"k": k, "recall": recall} for k, recall in self.pu_recall],
@@ -101,6 +107,7 @@ class Evaluation:
         """
         lines = [text.head(self.images, self.known), text.map_line(self.mean_ap)]
         lines += [] if self.f1 is None else text.f1_lines(self.f1, self.thresholds_source)
+        lines += text.calibration_lines(self.calibration)
         lines += text.top_lines(self.top)
         lines += [] if self.pu is None else text.pu_lines(self.pu, self.pu_recall)
         lines += [f"Note: {note}" for note in self.notes]
@@ -115,6 +122,8 @@ def evaluate(
     thresholds: ArrayLike | None = None,
     *,
     thresholds_source: str | None = None,
+    probs: Mapping[str, Matrix] | None = None,
+    warnings: Sequence[str] = (),
 ) -> Evaluation:
     """Compute every metric that the labels allow.
 
@@ -122,10 +131,14 @@ def evaluate(
         scores: (N, C) logits or probabilities, finite.
         labels: (N, C) signed integers, +1 present, 0 unknown, -1 absent.
         class_ids: C ids, in the order of the columns.
-        thresholds: one number or (C,) numbers in the unit of ``scores``; an image is called present where its
-            score >= the threshold. Without them there are no decisions, and no F1.
+        thresholds: one number or (C,) numbers in the unit of ``scores``, or of the last of ``probs``; an
+            image is called present where its score >= the threshold. Without them there are no decisions, and
+            no F1.
         thresholds_source: where they came from, in words; shown wherever F1 is. Default: that they were given
             and not fitted.
+        probs: (N, C) probabilities by what they are, in words, such as before and after a calibration; the
+            calibration error of each is computed.
+        warnings: sentences to show among the notes.
 
     Raises:
         OneLabelError: shapes, values or the number of ids do not fit.
@@ -150,17 +163,21 @@ def evaluate(
     cuts = None if thresholds is None else as_thresholds(thresholds, classes)
     ks = [k for k in TOP if k <= classes]
     partial = bool(known.unknown.any())
+    named = dict(probs or {})
+    decided = list(named.values())[-1] if named else scores
     return Evaluation(
         class_ids=tuple(class_ids),
         images=images,
         known=known,
         mean_ap=mean_average_precision(scores, labels),
         top=tuple(top_k(scores, labels, k) for k in ks),
-        f1=None if cuts is None else f1_at(scores, labels, cuts),
+        f1=None if cuts is None else f1_at(decided, labels, cuts),
         thresholds=cuts,
         thresholds_source=None if cuts is None else thresholds_source or _given(thresholds),
         pu=pu_auc(scores, labels) if partial else None,
         pu_recall=tuple((k, pu_recall_at_k(scores, labels, k)) for k in ks) if partial else (),
+        calibration=tuple((name, calibration_error(part, labels)) for name, part in named.items()),
+        warnings=tuple(warnings),
     )
 
 

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from onelabel.evaluation.ece import CalibrationError
 from onelabel.evaluation.f1 import F1Scores
 from onelabel.evaluation.metrics import MeanAP, Support
 from onelabel.evaluation.selection import PuAuc
+from onelabel.evaluation.thresholds import FittedThresholds
 from onelabel.evaluation.top_k import TopK
 
 
@@ -73,6 +75,37 @@ def f1_lines(f1: F1Scores, source: str | None) -> list[str]:
         *lines,
         f"  recall of known positives {percent(f1.observed_recall)}, "
         f"{f1.predicted.sum():.2f} classes called present per image",
+    ]
+
+
+def calibration_lines(errors: Sequence[tuple[str, CalibrationError]]) -> list[str]:
+    """Return a line for each calibration error; none where it is not defined."""
+    return [
+        f"calibration error (classwise ECE) {percent(error.value)} over {error.classes_used} of "
+        f"{len(error.per_class)} classes: {name}"
+        for name, error in errors
+        if error.classes_used
+    ]
+
+
+def threshold_lines(found: FittedThresholds, limit: int) -> list[str]:
+    """Return a table of the ``limit`` classes with the fewest known positives, and what all reach."""
+    order = np.argsort(found.known.positive, kind="stable")[:limit]
+    rows = [["class, rarest first", "threshold", "own", "weight", "present", "absent", "P", "R", "F1"]]
+    for c in order:
+        own = "-" if np.isnan(found.own[c]) else f"{found.own[c]:.4f}"
+        reached = (found.reached.precision[c], found.reached.recall[c], found.reached.f1[c])
+        counts = (str(found.known.positive[c]), str(found.known.negative[c]))
+        numbers = (f"{found.values[c]:.4f}", own, f"{found.weight[c]:.2f}")
+        rows.append([found.class_ids[c], *numbers, *counts, *map(percent, reached)])
+    more = len(found.class_ids) - len(order)
+    table = _aligned(rows) if limit else []
+    return [
+        *table,
+        *([f"… and {more} more classes"] if more and limit else []),
+        f"on these images: CF1 {percent(found.reached.class_f1)}  OF1 {percent(found.reached.overall_f1)}  "
+        f"recall of known positives {percent(found.reached.observed_recall)}  "
+        f"{found.reached.predicted.sum():.2f} classes per image; on new images expect less",
     ]
 
 

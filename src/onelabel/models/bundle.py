@@ -1,4 +1,4 @@
-"""A trained model: classes, head, backbone, thresholds, and what is known of its training."""
+"""A trained model: classes, head, backbone, calibration, thresholds, and what is known of its training."""
 
 from __future__ import annotations
 
@@ -22,15 +22,20 @@ from onelabel.models.maps import features_for, require_maps
 from onelabel.models.photos import read_photos
 
 NOT_CALIBRATED = "0.5 (not calibrated)"
+UNCALIBRATED = "sigmoid of the logits, not calibrated"
+NEVER = float(np.nextafter(np.float32(1), np.float32(2)))
+"""Highest threshold: above every probability."""
 
 
 @dataclass(frozen=True, eq=False)
 class Thresholds:
-    """From which probability on a class counts as present.
+    """From which probability on a class counts as present: probability >= threshold.
 
     Args:
-        values: (C,) float64 within [0, 1], in the order of the classes.
+        values: (C,) float64 within [0, ``NEVER``], in the order of the classes.
         source: where they come from, for people to read.
+        fit: what they were fitted to and with, JSON-like; empty where they were not fitted. Its entry
+            ``model`` is the SHA-256 of the weights, which binds them to these.
 
     Example:
         >>> Thresholds.not_calibrated(2).source
@@ -39,11 +44,33 @@ class Thresholds:
 
     values: NDArray[np.float64]
     source: str
+    fit: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def not_calibrated(cls, num_classes: int) -> Thresholds:
         """Return 0.5 for every class, said to be nobody's choice."""
         return cls(np.full(num_classes, 0.5), NOT_CALIBRATED)
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """Platt curves: probability = σ(slope · logit + intercept).
+
+    Args:
+        slope: (C,) finite, above 0.
+        intercept: (C,) finite.
+        source: where they come from, for people to read.
+        fit: as that of :class:`Thresholds`.
+
+    Example:
+        >>> Calibration(np.ones(1), np.zeros(1), "by hand").source
+        'by hand'
+    """
+
+    slope: NDArray[np.float64]
+    intercept: NDArray[np.float64]
+    source: str
+    fit: Mapping[str, Any] = field(default_factory=dict)
 
 
 def _stop(error: ImageError) -> NoReturn:
@@ -62,6 +89,7 @@ class Bundle:
         method: name and parameters of the training method; JSON-like.
         fingerprints: what the features, embeddings and prompts of the training were, by name; JSON-like.
         facts: what the training recorded (counts of images and labels, metrics); JSON-like, for the card.
+        calibration: of the probabilities; without it they are the sigmoid of the logits.
 
     Raises:
         OneLabelError: the parts do not fit each other.
@@ -82,6 +110,7 @@ class Bundle:
     method: Mapping[str, Any] = field(default_factory=dict)
     fingerprints: Mapping[str, Any] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
+    calibration: Calibration | None = None
 
     def __post_init__(self) -> None:
         ids, values = self.class_ids, self.thresholds.values
@@ -96,13 +125,24 @@ class Bundle:
             )
         if self.head.maps and self.backbone is not None:
             require_maps(self.backbone)
-        if values.shape != (len(ids),) or not bool(((values >= 0) & (values <= 1)).all()):
+        if values.shape != (len(ids),) or not bool(((values >= 0) & (values <= NEVER)).all()):
             raise OneLabelError(f"thresholds must be {len(ids)} numbers between 0 and 1, one per class")
+        if self.calibration is not None:
+            curves = np.stack([self.calibration.slope, self.calibration.intercept])
+            if curves.shape != (2, len(ids)) or not (np.isfinite(curves).all() and (curves[0] > 0).all()):
+                raise OneLabelError(
+                    f"calibration must be {len(ids)} slopes above 0 and intercepts, one per class"
+                )
 
     @property
     def class_ids(self) -> tuple[str, ...]:
         """Ids of the classes in the order of the logits."""
         return tuple(info.id for info in self.classes)
+
+    @property
+    def probability_source(self) -> str:
+        """What the probabilities are, in words: calibrated on what, or not."""
+        return UNCALIBRATED if self.calibration is None else self.calibration.source
 
     @torch.inference_mode()
     def score(self, images: Tensor) -> Tensor:
@@ -163,8 +203,16 @@ class Bundle:
         for rows, pixels, errors in batches:
             for error in errors:
                 on_bad_image(error)
-            probs = torch.sigmoid(self.score(pixels)).numpy() if rows else ()
+            probs = self.probabilities(self.score(pixels)) if rows else ()
             yield from ((paths[row], values) for row, values in zip(rows, probs, strict=True))
+
+    def probabilities(self, logits: Tensor) -> NDArray[np.float32]:
+        """Return the probabilities (…, C) of logits, calibrated where the model has a calibration."""
+        values = logits.detach().cpu().double()
+        if self.calibration is not None:
+            slope, intercept = map(torch.from_numpy, (self.calibration.slope, self.calibration.intercept))
+            values = values * slope + intercept
+        return torch.sigmoid(values).float().numpy()
 
     def decide(self, probs: NDArray[np.float32]) -> NDArray[np.int8]:
         """Return +1 where a probability (…, C) reaches the threshold of its class, else -1."""

@@ -34,12 +34,14 @@ class Predicted:
         classes: number of classes of the model.
         skipped: errors of the photos that are not in it.
         thresholds_source: where the thresholds of the decisions come from.
+        probabilities: what the probabilities are: calibrated on what, or not.
     """
 
     images: int
     classes: int
     skipped: tuple[ImageError, ...]
     thresholds_source: str
+    probabilities: str
 
 
 def predict_to_file(
@@ -96,7 +98,13 @@ def predict_to_file(
         write_rows(stream, _rows(bundle, found, len(paths)))
         if len(skipped) == len(paths):
             raise OneLabelError(f"none of the {len(paths)} photos can be used; the first: {skipped[0]}")
-    return Predicted(len(paths) - len(skipped), len(bundle.classes), tuple(skipped), bundle.thresholds.source)
+    return Predicted(
+        images=len(paths) - len(skipped),
+        classes=len(bundle.classes),
+        skipped=tuple(skipped),
+        thresholds_source=bundle.thresholds.source,
+        probabilities=bundle.probability_source,
+    )
 
 
 def _rows(bundle: Bundle, found: Iterator[tuple[Path, NDArray[np.float32]]], total: int) -> Iterator[Row]:

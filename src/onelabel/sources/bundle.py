@@ -83,7 +83,7 @@ class BundleSource(OpinionSource):
         decision = np.zeros(score.shape, np.int8)
         parts = _from_features if self.features is not None else _from_photos
         for rows, logits in parts(self, table):
-            probs = torch.sigmoid(logits).numpy()
+            probs = self.bundle.probabilities(logits)
             score[rows] = probs[:, columns]
             decision[rows] = self.bundle.decide(probs)[:, columns] == 1
         self.notes = (f"decisions of {self.origin}: threshold {self.bundle.thresholds.source}",)

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
+from onelabel.evaluation.curve import f1_curve
 from onelabel.evaluation.evaluate import evaluate
 from onelabel.evaluation.selection import selection_sentence
-from onelabel.evaluation.thresholds import best_f1_threshold, recall_threshold
 from onelabel.labels.table import LabelTable
 from onelabel.models.backbones import Backbone
-from onelabel.models.bundle import Bundle, Thresholds
+from onelabel.models.bundle import UNCALIBRATED, Bundle, Thresholds
 from onelabel.models.bundle_write import write_bundle
+from onelabel.models.seen import Seen, hash_ids
 from onelabel.training.common import Trained
+from onelabel.training.decide import usual_rule, with_thresholds
 from onelabel.training.parts import Parts
 from onelabel.training.recipe import Recipe
 from onelabel.training.run_folder import RunFolder
-
-_RECALL = 0.9
-"""Share of the known positives that decisions find where nothing known can be wrong."""
 
 
 def finish_run(
@@ -52,19 +50,23 @@ def finish_run(
         parts.train.classes,
         trained.head,
         backbone,
-        _thresholds(parts, trained),
+        Thresholds.not_calibrated(parts.train.num_classes),
         method=recipe.described,
         fingerprints=fingerprints,
         facts={"train": _facts(parts.train), "val": parts.val and _facts(parts.val), **summary},
     )
-    write_bundle(run.bundle, bundle, overwrite=True)
     lines = [f"kept epoch {trained.epoch}. {summary['selection_means']}"]
     metrics: dict[str, Any] = dict(summary)
     if parts.val is not None and trained.val_logits is not None:
         run.save_predictions(parts.val.ids, parts.val.class_ids, trained.val_logits)
-        found = evaluate(trained.val_logits, parts.val.dense(), parts.val.class_ids)
-        metrics["val"] = found.to_dict()
+        probs, labels = bundle.probabilities(torch.from_numpy(trained.val_logits)), parts.val.dense()
+        found = evaluate(trained.val_logits, labels, parts.val.class_ids, probs={UNCALIBRATED: probs})
+        metrics["val"] = {**found.to_dict(), "f1_curve": f1_curve(probs, labels).to_dict()}
         lines += ["", "validation images:", found.table(classes=5)]
+        if (rule := usual_rule(parts.val)) is not None:
+            bundle, _ = with_thresholds(bundle, parts.val, trained.val_logits, _data(run), rule)
+    lines += ["", f"decisions: threshold {bundle.thresholds.source}"]
+    write_bundle(run.bundle, bundle, overwrite=True, seen=_seen(parts, bool(bundle.thresholds.fit)))
     run.finish(metrics)
     lines += ["", f"run: {run.path}   model: {run.bundle}"]
     if backbone is not None:
@@ -72,26 +74,20 @@ def finish_run(
     return "\n".join(lines)
 
 
-def _thresholds(parts: Parts, trained: Trained) -> Thresholds:
-    """Return the threshold that suits the validation images, where their labels can tell.
+def _data(run: RunFolder) -> str:
+    """Return what the validation images are called: ``--val``, or a part of the labels."""
+    config = run.config
+    if config.get("val"):
+        return Path(config["val"]).name
+    return f"the validation part of {Path(config['labels']).name}" if config.get("labels") else "validation"
 
-    What is unknown in training keeps probabilities that mean little: with EM they stay near 0.5.
-    """
-    classes = parts.train.num_classes
-    if parts.val is None or trained.val_logits is None:
-        return Thresholds.not_calibrated(classes)
-    probs, labels = torch.sigmoid(torch.from_numpy(trained.val_logits)), parts.val.dense()
-    cut = best_f1_threshold(probs, labels)
-    source = f"best pooled F1 on {len(labels)} validation images, one for all classes"
-    if math.isnan(cut):
-        cut = recall_threshold(probs, labels, _RECALL)
-        source = (
-            f"{_RECALL:.0%} of the known positives of {len(labels)} validation images reach it, one for all "
-            "classes; without known absences, how many decisions are false is not known"
-        )
-    return (
-        Thresholds.not_calibrated(classes) if math.isnan(cut) else Thresholds(np.full(classes, cut), source)
-    )
+
+def _seen(parts: Parts, fitted: bool) -> Seen:
+    train = hash_ids(parts.train.ids)
+    if parts.val is None:
+        return Seen(train)
+    val = hash_ids(parts.val.ids)
+    return Seen(train, val, val) if fitted else Seen(train, val)
 
 
 def _facts(table: LabelTable) -> dict[str, int]:
