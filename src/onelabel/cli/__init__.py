@@ -23,6 +23,8 @@ COMMANDS = {
     "calibrate": "thresholds and probabilities from labelled photos",
     "evaluate": "score a trained run on labelled photos",
     "predict": "name what is on photos",
+    "diagnose": "how a model sees missing labels, where the truth is known",
+    "import-checkpoint": "a checkpoint of a released code, as a model",
 }
 """Name and summary of each command; its code is ``onelabel.cli.NAME``, with _ for -."""
 
