@@ -40,6 +40,19 @@ class Text:
 
 
 @dataclass(frozen=True)
+class Heading:
+    """A heading inside a section.
+
+    Example:
+        >>> Heading("The worst images").kind
+        'heading'
+    """
+
+    kind: ClassVar = "heading"
+    text: str
+
+
+@dataclass(frozen=True)
 class Note:
     """A paragraph set apart: what to keep in mind, or with ``level="warning"`` what not to believe.
 
@@ -168,7 +181,7 @@ class Photos:
     photos: Sequence[Photo]
 
 
-Block = Text | Note | Code | Facts | Table | Figure | Photos
+Block = Text | Heading | Note | Code | Facts | Table | Figure | Photos
 
 
 @dataclass(frozen=True)
