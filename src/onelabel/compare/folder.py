@@ -59,6 +59,12 @@ class Folder:
         file = self.path / RUNS / f"{self._name(contender, seed, number)}.json"
         return read_manifest(file, TRIAL_KIND, VERSION) if file.is_file() else None
 
+    def trials(self, contender: Contender, seed: int, number: int) -> list[dict[str, Any]] | None:
+        """Return all ``number`` trials of a seed, or None where one is not finished."""
+        found = [self.trial(contender, seed, place) for place in range(number)]
+        done = [trial for trial in found if trial is not None]
+        return done if len(done) == number else None
+
     def keep(
         self,
         contender: Contender,

@@ -9,7 +9,7 @@ from pathlib import Path
 from onelabel.compare.advice import advice, points, reading
 from onelabel.compare.contenders import REFERENCE
 from onelabel.compare.summary import Row, Summary
-from onelabel.compare.tables import class_table, init_table, notes, table
+from onelabel.compare.tables import class_table, gaps, init_table, notes, table
 from onelabel.report.figures import dots
 from onelabel.report.page import Block, Facts, Figure, Note, Section, Table, Text, write_page
 
@@ -35,7 +35,7 @@ def _sections(summary: Summary) -> list[Section]:
     blocks: list[Block] = [Note(first, level="warning" if noise else "info"), *map(Text, others)]
     sections = [
         Section("Recommendation", [*_facts(summary), *blocks]),
-        Section("Methods", [_as_table(table(summary), "Best first; references have no rank.", 2)]),
+        Section("Methods", _methods(summary)),
         Section("Differences to AN", _differences(summary)),
         Section("How to read this", [Text(line) for line in (*reading(summary), *notes(summary))]),
         Section(
@@ -48,6 +48,12 @@ def _sections(summary: Summary) -> list[Section]:
             Section("Classes", [_as_table(classes, "Those that the best method changes most.", 1)])
         )
     return [section for section in sections if section.blocks]
+
+
+def _methods(summary: Summary) -> list[Block]:
+    missing = gaps(summary)
+    tables = [_as_table(table(summary), "Best first; references have no rank.", 1)]
+    return [*tables, *([_as_table(missing, "What could not run.", 2)] if len(missing) > 1 else [])]
 
 
 def _facts(summary: Summary) -> list[Facts]:

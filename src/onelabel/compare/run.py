@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 from onelabel.compare import page
@@ -107,11 +108,15 @@ def _train(
         contender.key: [[] for _ in range(plan.seeds)] for contender in contenders
     }
     total = sum(trials_of(unit.contender, plan) for unit in units)
-    worker = Worker(plan, data, folder)
+    stored = {
+        unit: folder.trials(unit.contender, unit.seed, trials_of(unit.contender, plan)) for unit in units
+    }
+    left = [unit for unit, trials in stored.items() if trials is None]
     with progress("compare", total, "runs") as advance:
-        for unit, trials in work(units, worker, jobs):
-            found[unit.contender.key][unit.seed] = trials
-            advance(len(trials))
+        for unit, trials in chain(stored.items(), work(left, Worker(plan, data, folder), jobs)):
+            if trials is not None:
+                found[unit.contender.key][unit.seed] = trials
+                advance(len(trials))
     return found
 
 

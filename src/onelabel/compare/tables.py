@@ -31,7 +31,7 @@ def escaped(text: str) -> str:
 
 def columns(summary: Summary) -> list[str]:
     """Return the heads of the table."""
-    heads = ["rank", "method", summary.figure.title, "difference to AN [95 %]", "verdict"]
+    heads = ["method", "rank", summary.figure.title, "difference to AN [95 %]", "verdict"]
     if any(row.gap is not None for row in summary.rows):
         heads.append("of the gap")
     names = (
@@ -57,7 +57,7 @@ def cells(row: Row, summary: Summary) -> dict[str, str]:
         "method": row.key,
         figure.title: _spread(row),
         "difference to AN [95 %]": "" if away is None else _away(away.mean, away.low, away.high),
-        "verdict": f"failed: {row.error}" if row.error else row.verdict,
+        "verdict": row.verdict,
         "of the gap": "" if row.gap is None else f"{100 * row.gap:.0f} %",
         "chosen": _chosen(row),
     }
@@ -76,8 +76,6 @@ def _points(value: float | None) -> str:
 
 
 def _spread(row: Row) -> str:
-    if not row.values:
-        return ""
     return points(row.mean) if math.isnan(row.sd) else f"{points(row.mean)} ± {points(row.sd)}"
 
 
@@ -99,23 +97,28 @@ def _chosen(row: Row) -> str:
 
 
 def table(summary: Summary) -> list[list[str]]:
-    """Return heads and rows as plain text; methods that could not run come last."""
+    """Return heads and rows as plain text, without what failed."""
     heads = columns(summary)
-    rows = [[cells(row, summary)[head] for head in heads] for row in summary.rows]
+    return [heads, *([cells(row, summary)[head] for head in heads] for row in summary.rows if row.values)]
+
+
+def gaps(summary: Summary) -> list[list[str]]:
+    """Return heads, and what is not in the table with the reason, those of one reason together."""
+    reasons: dict[str, list[str]] = {}
+    for row in summary.rows:
+        if row.error:
+            reasons.setdefault(f"failed: {row.error}", []).append(row.key)
     for out in summary.left_out:
-        found = {"rank": "–", "method": out.key, "verdict": f"not run: {out.reason}"}
-        rows.append([found.get(head, "") for head in heads])
-    return [heads, *rows]
+        reasons.setdefault(f"not run: {out.reason}", []).append(out.key)
+    return [["not in the table", "why"], *([", ".join(keys), reason] for reason, keys in reasons.items())]
 
 
 def text(summary: Summary) -> str:
     """Return the table for a terminal, then the recommendation."""
     rows = [[clean(cell) for cell in row] for row in table(summary)]
-    reason = rows[0].index("verdict")
-    widths = [
-        max(len(row[c]) for row in rows if c != reason or len(row[c]) < 12) for c in range(len(rows[0]))
-    ]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]
+    lines += [clean(f"{names}: {reason}") for names, reason in gaps(summary)[1:]]
     said = [clean(line) for line in (*advice(summary), *notes(summary))]
     return "\n".join([*lines, "", *said])
 
@@ -130,6 +133,8 @@ def markdown(summary: Summary) -> str:
     rows = [[escaped(cell) for cell in row] for row in table(summary)]
     lines = ["# Comparison", "", *(f"* {escaped(line)}" for line in advice(summary)), ""]
     lines += _markdown_table(rows)
+    if len(gaps(summary)) > 1:
+        lines += ["", *_markdown_table([[escaped(cell) for cell in row] for row in gaps(summary)])]
     lines += ["", "## How to read this", ""]
     lines += [f"* {escaped(line)}" for line in (*reading(summary), *notes(summary))]
     lines += [
