@@ -86,7 +86,7 @@ def test_files_may_have_other_names_than_ids(photos: Any, tmp_path: Path) -> Non
 
 def test_rows_stay_on_disk(kept: Any) -> None:
     store = kept[1]
-    assert all(isinstance(shard, np.memmap) and not shard.flags.writeable for shard in store._shards)
+    assert all(isinstance(shard.base, np.memmap) and not shard.flags.writeable for shard in store._shards)
 
 
 def test_sending_a_store_to_a_worker_sends_its_path(kept: Any) -> None:

@@ -36,10 +36,10 @@ def gather(
     Returns:
         (B, V, size) float32.
     """
-    out = np.empty((*bits.shape, shards[0].shape[-1]), np.float32)
-    numbers, views = rows // shard_rows, np.arange(bits.shape[1])
-    for number in np.unique(numbers):
-        here = numbers == number
-        places = rows[here] - number * shard_rows
-        out[here] = shards[number][places[:, None], views, bits[here]]
-    return out
+    numbers, places = np.divmod(rows, shard_rows)
+    order, views = np.argsort(numbers, kind="stable"), np.arange(bits.shape[1])
+    firsts = np.flatnonzero(np.diff(numbers[order], prepend=-1))
+    found = np.empty((*bits.shape, shards[0].shape[-1]), shards[0].dtype)
+    for here in np.split(order, firsts[1:]) if len(rows) else ():  # the rows of one shard
+        found[here] = shards[numbers[here[0]]][places[here, None], views, bits[here]]
+    return found.astype(np.float32, copy=False)
