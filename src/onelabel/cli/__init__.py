@@ -26,6 +26,7 @@ COMMANDS = {
     "report": "a page about a run, for the browser",
     "diagnose": "how a model sees missing labels, where the truth is known",
     "import-checkpoint": "a checkpoint of a released code, as a model",
+    "benchmark": "published methods on published data sets, beside the published numbers",
 }
 """Name and summary of each command; its code is ``onelabel.cli.NAME``, with _ for -."""
 

@@ -110,7 +110,8 @@ def _base_parser(name: str, module: ModuleType) -> ArgumentParser:
     for key in many:
         parser.add_argument(key, nargs="+", type=str, help=descriptions[key])
     for key in optional:
-        parser.add_argument(key, nargs="?", type=str, default=None, help=descriptions[key])
+        number = "*" if "list[" in str(parameters[key].annotation) else "?"
+        parser.add_argument(key, nargs=number, type=str, default=None, help=descriptions[key])
     return parser
 
 
