@@ -47,7 +47,7 @@ def calibrate(
         rule: f1, precision:P, recall:R, cost:FN:FP (cost of a missed and of a false positive), or share:PI.
             Where only positives are known: recall:R of the known positives, or share:PI of all probabilities.
         scope: thresholds per class, drawn to a common one the more the rarer the class (shrunk), per class
-            (class), or one (all). By default shrunk, for share all.
+            (class), or one (all). By default shrunk, but all for recall and share.
         platt: calibrate the probabilities first; needs known absences.
         show: how many classes to list, rarest first.
         batch_size: photos per pass through the network.

@@ -144,7 +144,7 @@ def fit_thresholds(
         labels: (N, C) signed integers, +1 present, 0 unknown, -1 absent.
         class_ids: C ids of the columns.
         rule: see :func:`onelabel.evaluation.rules.parse_rule`.
-        scope: "shrunk", "class" or "all"; by default "all" for ``share``, else "shrunk".
+        scope: "shrunk", "class" or "all"; by default "all" for ``recall`` and ``share``, else "shrunk".
         shrinkage: k, 0 or more.
 
     Raises:
@@ -161,7 +161,7 @@ def fit_thresholds(
         onelabel.io.errors.OneLabelError: rule f1 needs a class with known positives and known absences...
     """
     rule = parse_rule(rule) if isinstance(rule, str) else rule
-    scope = scope or ("all" if rule.name == "share" else "shrunk")
+    scope = scope or ("shrunk" if rule.needs_absent else "all")
     _check(rule, scope, shrinkage)
     images, classes = shape_of(probs, labels)
     if len(class_ids) != classes:
