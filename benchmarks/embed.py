@@ -3,7 +3,8 @@
 The released item of AEVLP decodes a photo twice and makes the 448 x 448 image of the classifier and 17 views
 at 224 x 224, all as normalised float32. Ours decodes once and hands over the 17 views as uint8, which are
 normalised where the encoder runs; that step is timed too. Both go through torch's DataLoader with the same
-workers and batch; with workers, handing over takes part of the time, and it needs idle cores to be measured.
+workers and batch, in turns. Without workers the seconds are those of the processor, so that other programs on
+the machine count little; with workers, handing over takes part of the time, and it needs idle cores.
 
 python benchmarks/embed.py PHOTOS                 a folder of photos
 python benchmarks/embed.py PHOTOS --require 3     exit code 1 if the loader is less than 3 times faster
@@ -71,11 +72,12 @@ def collate_ours(items: list[Any]) -> Tensor:
 
 
 def seconds(loader: DataLoader[Any], normalise: bool = False) -> float:
-    begin = time.perf_counter()
+    clock = time.perf_counter if loader.num_workers else time.process_time
+    begin = clock()
     for batch in loader:
         if normalise:
             AEVLP.normalise(batch.flatten(0, 1))
-    return time.perf_counter() - begin
+    return clock() - begin
 
 
 def loaders(paths: list[Path], root: Path, plan: ViewPlan, options: Any) -> dict[str, DataLoader[Any]]:
@@ -104,10 +106,8 @@ def main() -> int:
     made = loaders(paths, options.photos, view_plan(f"grid:{options.grid}"), options)
     runs = {name: (loader, False) for name, loader in made.items()}
     runs["ours, normalised by the main process"] = (made["ours"], True)
-    times = {
-        name: min(seconds(loader, normalise) for _ in range(options.repeats))
-        for name, (loader, normalise) in runs.items()
-    }
+    rounds = [{name: seconds(*run) for name, run in runs.items()} for _ in range(options.repeats)]
+    times = {name: min(spent[name] for spent in rounds) for name in runs}
     cores = max(1, options.workers)
     sides = np.median([Image.open(path).size for path in paths], axis=0)
     print(

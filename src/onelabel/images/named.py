@@ -33,9 +33,9 @@ class ResizedAgain:
         """Return the image as the first step resizes it, uint8."""
         return self.first.pixels(image)
 
-    def tile_pixels(self, tile: Pixels) -> Pixels:
-        """Return a part of an image as the first step resizes it, uint8."""
-        return self.first.tile_pixels(tile)
+    def tile_pixels(self, tiles: Pixels) -> Pixels:
+        """Return parts of an image as the first step resizes them, uint8."""
+        return self.first.tile_pixels(tiles)
 
     def normalise(self, pixels: Tensor) -> Tensor:
         """Turn pixels (B, 3, H, W) uint8 into (B, 3, size, size) float32."""

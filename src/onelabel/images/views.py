@@ -24,6 +24,7 @@ from onelabel.io.errors import OneLabelError
 GLOBAL = "global"
 _MARGIN = 0.1
 _MOST = 16
+_Box = tuple[int, int, int, int]
 _SPEC = re.compile(r"(grid|pyramid):(\d{1,3})(\+overlap)?")
 
 
@@ -44,7 +45,7 @@ class Tile:
     column: int
     margin: float | None = None
 
-    def box(self, width: int, height: int) -> tuple[int, int, int, int]:
+    def box(self, width: int, height: int) -> _Box:
         """Return (left, upper, right, lower) in pixels of an image of this size.
 
         A tile of an image with fewer than G pixels on a side is one pixel wide there.
@@ -103,8 +104,8 @@ class ViewPlan:
     def pixels(self, image: Image.Image, preprocess: Preprocessing) -> Pixels:
         """Cut and resize all views of an image that has been decoded once.
 
-        The whole image is resized by Pillow, a tile by torch, which is three times as fast; they differ by at
-        most one of the 256 levels.
+        The whole image is resized by Pillow. Tiles are resized by torch, all of one size at once, which takes
+        a quarter of the time; they differ from Pillow's by at most one of the 256 levels.
 
         Args:
             image: of mode "RGB".
@@ -117,11 +118,22 @@ class ViewPlan:
         out = np.empty((len(self), *whole.shape), np.uint8)
         out[0] = whole
         if self.tiles:
-            every = np.array(image)  # a copy: torch wants memory that may be written
-            for number, tile in enumerate(self.tiles, start=1):
-                left, upper, right, lower = tile.box(*image.size)
-                out[number] = preprocess.tile_pixels(every[upper:lower, left:right])
+            every = np.asarray(image)
+            for numbers, boxes in self._by_size(*image.size):
+                cuts = np.stack([every[upper:lower, left:right] for left, upper, right, lower in boxes])
+                for number, tile in zip(numbers, preprocess.tile_pixels(cuts), strict=True):
+                    out[number] = tile
         return out
+
+    def _by_size(self, width: int, height: int) -> list[tuple[list[int], list[_Box]]]:
+        """Return numbers and boxes of the tiles, those of one size together."""
+        found: dict[tuple[int, int], tuple[list[int], list[_Box]]] = {}
+        for number, tile in enumerate(self.tiles, start=1):
+            box = left, upper, right, lower = tile.box(width, height)
+            numbers, boxes = found.setdefault((right - left, lower - upper), ([], []))
+            numbers.append(number)
+            boxes.append(box)
+        return list(found.values())
 
 
 def view_plan(spec: str) -> ViewPlan:
