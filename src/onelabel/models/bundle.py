@@ -128,8 +128,9 @@ class Bundle:
         if values.shape != (len(ids),) or not bool(((values >= 0) & (values <= NEVER)).all()):
             raise OneLabelError(f"thresholds must be {len(ids)} numbers between 0 and 1, one per class")
         if self.calibration is not None:
-            curves = np.stack([self.calibration.slope, self.calibration.intercept])
-            if curves.shape != (2, len(ids)) or not (np.isfinite(curves).all() and (curves[0] > 0).all()):
+            slope, intercept = self.calibration.slope, self.calibration.intercept
+            fine = slope.shape == intercept.shape == (len(ids),) and bool((slope > 0).all())
+            if not fine or not bool((np.isfinite(slope) & np.isfinite(intercept)).all()):
                 raise OneLabelError(
                     f"calibration must be {len(ids)} slopes above 0 and intercepts, one per class"
                 )
