@@ -22,7 +22,7 @@ WIDTH = 5.2
 
 INK, LINE = "#1d2126", "#c9ced4"
 """Text and grid; in a page they take its colours."""
-_FROM_THE_PAGE = {INK: "currentColor", LINE: "var(--line, #c9ced4)"}
+_FROM_THE_PAGE = {INK: "currentColor", LINE: "var(--line, #c9ced4)", BLUE: "var(--blue, #0072b2)"}
 _STYLE: dict[Any, Any] = {  # newer matplotlib types the keys, older does not
     "svg.fonttype": "none",  # text stays text
     "svg.hashsalt": "onelabel",  # the same drawing gives the same file
