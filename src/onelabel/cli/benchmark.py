@@ -18,7 +18,7 @@ onelabel benchmark coco2014/an --data COCO --out runs/coco-an --seed 1 --workers
 onelabel benchmark voc2012/vlpl/convnext_xlarge.fb_in22k --data VOC --out runs/voc-vlpl-convnext
 onelabel benchmark voc2012/em --data VOC --out small --backbone local-dir:net --photo-size 64 --epochs 1
 onelabel benchmark --table runs/voc-vlpl runs/coco-an
-onelabel benchmark --table runs/voc-vlpl runs/coco-an --out results.md
+onelabel benchmark --table runs/voc-vlpl runs/coco-an --out results.html
 """
 OPTIONAL = ("names",)
 
@@ -52,7 +52,8 @@ def benchmark(
     Args:
         names: recipe, as DATA_SET/METHOD or DATA_SET/METHOD/BACKBONE; with --table, folders of finished runs.
         list: list the recipes with the published numbers.
-        table: print methods × data sets, published and measured; with --out, to a .csv, .md or .tex file.
+        table: print methods × data sets, published and measured; with --out, to a .csv, .md or .tex file,
+            or as a .html page.
         data: folder in which the original archives of the data set were unpacked.
         out: run folder to make; with --table, file to write.
         prepared: folder for observed labels and embeddings, which runs share; by default "prepared" beside

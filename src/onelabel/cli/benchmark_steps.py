@@ -83,8 +83,13 @@ def run_recipe(recipe: Recipe, options: Options) -> None:
     options.prepared.mkdir(parents=True, exist_ok=True)
     labels = options.prepared / f"{prepared_name(recipe.data_set, options.data, recipe.simulate)}.csv"
     save_labels(parts.training, labels, overwrite=True)
-    store = _embed(recipe, parts.training.part("train"), options) if recipe.embed else None
-    _train(_settings(recipe, labels, store, options))
+    encoder = _encoder(recipe, options)
+    store = options.prepared / prepared_name("embeddings", options.data, encoder)
+    # Checked before hours are spent on embeddings.
+    settings = _parsed(_settings(recipe, labels, store if encoder else None, options))
+    if encoder:
+        _embed(encoder, parts.training.part("train"), store, options)
+    train_command.train(**settings)
     test = _score(parts.test, options)
     write_result(
         options.out, recipe, seed=options.seed, changed=options.changed, notes=loaded.notes,
@@ -100,20 +105,24 @@ def _require_photos(loaded: Loaded, data: str) -> None:
         raise OneLabelError(f"{error}. {find_reader(loaded.format).download}") from None
 
 
-def _embed(recipe: Recipe, table: LabelTable, options: Options) -> Path:
-    """Encode the training images, unless an earlier run did; an interrupted one goes on."""
+def _encoder(recipe: Recipe, options: Options) -> dict[str, str]:
+    """Return how photos are embedded; nothing for a recipe without pseudo-labels."""
+    if not recipe.embed:
+        return {}
     given = {"views": "global", "preprocess": "encoder", **recipe.embed}
-    given["vlm"] = options.changed.get("vlm", given["vlm"])
-    store = options.prepared / prepared_name("embeddings", options.data, given)
+    return {**given, "vlm": options.changed.get("vlm", given["vlm"])}
+
+
+def _embed(encoder: Mapping[str, str], table: LabelTable, store: Path, options: Options) -> None:
+    """Encode the training images, unless an earlier run did; an interrupted one goes on."""
     if store.exists():
         print(f"embeddings of an earlier run are used: {store}")
-        return store
+        return
     embed_photos(
-        table, options.data, str(store), kind="open_clip", spec=given["vlm"], views=given["views"],
-        preprocess=given["preprocess"], mirrored=True, batch_size=_SCORED_AT_ONCE, workers=options.workers,
+        table, options.data, str(store), kind="open_clip", spec=encoder["vlm"], views=encoder["views"],
+        preprocess=encoder["preprocess"], mirrored=True, batch_size=_SCORED_AT_ONCE, workers=options.workers,
         max_pixels=options.max_pixels, device=options.place, overwrite=False,
     )  # fmt: skip
-    return store
 
 
 def _settings(recipe: Recipe, labels: Path, store: Path | None, options: Options) -> dict[str, Any]:
@@ -126,13 +135,12 @@ def _settings(recipe: Recipe, labels: Path, store: Path | None, options: Options
     return {**recipe.train, **changed, **run, **({"vlm_store": str(store)} if store else {})}
 
 
-def _train(settings: Mapping[str, Any]) -> None:
-    """Train by the command, as if the settings had come with ``--config``."""
+def _parsed(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments of the command ``train``, as if the settings had come with ``--config``."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "recipe.yaml"
         file.write_text(yaml.safe_dump(dict(settings), allow_unicode=True), encoding="utf-8")
-        values = parse("train", train_command, ["--config", str(file)])
-    train_command.train(**values)
+        return parse("train", train_command, ["--config", str(file)])
 
 
 def _score(table: LabelTable, options: Options) -> Evaluation:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Callable, Sequence
 from io import StringIO
+from itertools import zip_longest
 from pathlib import Path
 
 from onelabel.io.errors import OneLabelError
@@ -40,20 +41,17 @@ def to_text(table: Table) -> str:
 
 
 def to_csv(lines: Sequence[Line]) -> str:
-    """Return one line for each method and data set; several numbers of one kind stand with "; " between."""
+    """Return a row for each method and data set; more where there are several numbers of a kind."""
     stream = StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(_COLUMNS)
     for line in lines:
         published = [(each.text, each.source, each.certainty) for each in line.published]
-        measured = [(f"{r.map:.2f}", r.run, str(r.seed), ", ".join(r.remarks)) for r in line.measured]
-        cells = [*_columns(published, 3), *_columns(measured, 4)]
-        writer.writerow([line.method, line.setting, line.data_set, *cells])
+        measured = [(f"{r.map:.2f}", r.run, str(r.seed), "; ".join(r.remarks)) for r in line.measured]
+        for left, right in zip_longest(published, measured):
+            cells = [*(left or [""] * 3), *(right or [""] * 4)]
+            writer.writerow([line.method, line.setting, line.data_set, *cells])
     return stream.getvalue()
-
-
-def _columns(rows: Sequence[tuple[str, ...]], number: int) -> list[str]:
-    return ["; ".join(filter(None, (row[column] for row in rows))) for column in range(number)]
 
 
 def to_markdown(table: Table) -> str:
@@ -104,14 +102,21 @@ def writer_of(path: str) -> Callable[[Sequence[Line]], str]:
     """Return what writes a file of this name.
 
     Raises:
-        OneLabelError: its ending is none of .csv, .md and .tex.
+        OneLabelError: its ending is none of .csv, .md, .tex and .html.
     """
     writers: dict[str, Callable[[Sequence[Line]], str]] = {
         ".csv": to_csv,
         ".md": lambda lines: to_markdown(table_of(lines)),
         ".tex": lambda lines: to_latex(table_of(lines)),
+        ".html": _page,
     }
     ending = Path(path).suffix
     if ending not in writers:
         raise OneLabelError(f"a table is written as {', '.join(writers)}: {path} must end in one of these")
     return writers[ending]
+
+
+def _page(lines: Sequence[Line]) -> str:
+    from onelabel.recipes.page import benchmark_page  # needs numpy, and the extra `report`
+
+    return benchmark_page(lines)
