@@ -109,6 +109,20 @@ def test_prediction_and_evaluation_use_them_and_say_which(desk: Desk) -> None:
     assert load_bundle("run").calibration is None and len(evaluated(desk, "test")[0]["calibration"]) == 1
 
 
+def test_a_run_and_an_evaluation_hold_the_curves_of_a_figure(desk: Desk) -> None:
+    trained = json.loads(Path("run/metrics.json").read_text(encoding="utf-8"))["val"]
+    figures, text = evaluated(desk, "val")
+    for found in (trained, figures):
+        curve = found["f1_curve"]
+        assert len(curve["thresholds"]) == len(curve["f1"]) and curve["best_f1"] == max(curve["f1"])
+        assert 0.5 in curve["thresholds"]
+        bins = found["calibration"][0]["curve"]
+        assert sum(bins["known_entries"]) == 10 * 4
+    assert "at 0.5, at best" in text
+    for name in ("thresholds", "f1"):
+        assert trained["f1_curve"][name] == pytest.approx(figures["f1_curve"][name], abs=1e-6)
+
+
 @pytest.mark.parametrize("platt", [[], ["--platt"]])
 @pytest.mark.parametrize(
     ("rule", "figure", "least"),

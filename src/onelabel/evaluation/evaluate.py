@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from onelabel.evaluation import text
 from onelabel.evaluation.blocks import Matrix, row_blocks, shape_of
+from onelabel.evaluation.curve import F1Curve, f1_curve
 from onelabel.evaluation.ece import CalibrationError, calibration_error
 from onelabel.evaluation.f1 import F1Scores, as_thresholds, f1_at
 from onelabel.evaluation.metrics import MeanAP, Support, mean_average_precision, support
@@ -38,6 +39,7 @@ class Evaluation:
         pu: ranking of positives against unknown, or None when nothing is unknown.
         pu_recall: (k, share of observed positives among the k first classes), empty when nothing is unknown.
         calibration: calibration errors, each with what the probabilities are, in words.
+        f1_curve: F1 against one threshold on the last of these probabilities, or None without them.
         warnings: why these figures may be too good, in sentences.
     """
 
@@ -52,6 +54,7 @@ class Evaluation:
     pu: PuAuc | None
     pu_recall: tuple[tuple[int, float], ...]
     calibration: tuple[tuple[str, CalibrationError], ...] = ()
+    f1_curve: F1Curve | None = None
     warnings: tuple[str, ...] = ()
 
     @property
@@ -75,6 +78,7 @@ class Evaluation:
             "f1": None if self.f1 is None else _overall(self.f1, self.thresholds_source),
             "top_k": [_top(top) for top in self.top],
             "calibration": [{"probabilities": name, **error.to_dict()} for name, error in self.calibration],
+            "f1_curve": None if self.f1_curve is None else self.f1_curve.to_dict(),
             "pu_auc": None if self.pu is None else self.pu.value,
             "pu_auc_classes": None if self.pu is None else self.pu.classes_used,
             "pu_recall_at_k": [{"k": k, "recall": recall} for k, recall in self.pu_recall],
@@ -92,6 +96,8 @@ class Evaluation:
             "unknown": self.known.unknown[c],
             "ap": self.mean_ap.ap[c],
         }
+        if self.calibration:
+            row["ece"] = self.calibration[-1][1].per_class[c]
         if self.pu is not None:
             row["pu_auc"] = self.pu.per_class[c]
         if self.f1 is not None and self.thresholds is not None:
@@ -108,6 +114,7 @@ class Evaluation:
         lines = [text.head(self.images, self.known), text.map_line(self.mean_ap)]
         lines += [] if self.f1 is None else text.f1_lines(self.f1, self.thresholds_source)
         lines += text.calibration_lines(self.calibration)
+        lines += [] if self.f1_curve is None else text.curve_lines(self.f1_curve)
         lines += text.top_lines(self.top)
         lines += [] if self.pu is None else text.pu_lines(self.pu, self.pu_recall)
         lines += [f"Note: {note}" for note in self.notes]
@@ -137,7 +144,7 @@ def evaluate(
         thresholds_source: where they came from, in words; shown wherever F1 is. Default: that they were given
             and not fitted.
         probs: (N, C) probabilities by what they are, in words, such as before and after a calibration; the
-            calibration error of each is computed.
+            calibration error of each is computed, and F1 against the threshold on the last.
         warnings: sentences to show among the notes.
 
     Raises:
@@ -177,6 +184,7 @@ def evaluate(
         pu=pu_auc(scores, labels) if partial else None,
         pu_recall=tuple((k, pu_recall_at_k(scores, labels, k)) for k in ks) if partial else (),
         calibration=tuple((name, calibration_error(part, labels)) for name, part in named.items()),
+        f1_curve=f1_curve(decided, labels) if named else None,
         warnings=tuple(warnings),
     )
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from onelabel.evaluation.curve import F1Curve
 from onelabel.evaluation.ece import CalibrationError
 from onelabel.evaluation.f1 import F1Scores
 from onelabel.evaluation.metrics import MeanAP, Support
@@ -85,6 +86,16 @@ def calibration_lines(errors: Sequence[tuple[str, CalibrationError]]) -> list[st
         f"{len(error.per_class)} classes: {name}"
         for name, error in errors
         if error.classes_used
+    ]
+
+
+def curve_lines(curve: F1Curve) -> list[str]:
+    """Return the line that says how far 0.5 is from the best threshold; none where there is no curve."""
+    if not len(curve.thresholds):
+        return []
+    return [
+        f"one threshold for all classes: OF1 {percent(curve.half_f1)} at 0.5, at best "
+        f"{percent(curve.best_f1)} at {curve.best:.3g}, found on these very images"
     ]
 
 

@@ -108,7 +108,7 @@ class FittedThresholds:
 
 
 _BLIND = {
-    "recall": "known absences were not asked, so how many decisions are false is not known",
+    "recall": "known absences were not used, so how many decisions are false is not known",
     "share": "the share was given, not measured, so how many decisions are false is not known",
 }
 

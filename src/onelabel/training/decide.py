@@ -76,10 +76,9 @@ def with_calibration(bundle: Bundle, table: LabelTable, logits: NDArray[np.float
     """
     found = fit_platt(logits, table.dense(), table.class_ids)
     own = int(found.own.sum())
-    source = (
-        f"Platt curves fitted to {len(table)} images of {data}: {own} of {len(found.own)} classes have their "
-        "own, the others the common one"
-    )
+    source = f"Platt curves fitted to {len(table)} images of {data}"
+    if own < len(found.own):
+        source += f", one for all classes but {own} that have enough known images for their own"
     known = found.known
     columns = {
         "positive": known.positive, "negative": known.negative, "unknown": known.unknown, "own": found.own,

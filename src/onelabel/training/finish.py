@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 
-from onelabel.evaluation.curve import f1_curve
 from onelabel.evaluation.evaluate import evaluate
 from onelabel.evaluation.selection import selection_sentence
 from onelabel.labels.table import LabelTable
@@ -61,7 +60,7 @@ def finish_run(
         run.save_predictions(parts.val.ids, parts.val.class_ids, trained.val_logits)
         probs, labels = bundle.probabilities(torch.from_numpy(trained.val_logits)), parts.val.dense()
         found = evaluate(trained.val_logits, labels, parts.val.class_ids, probs={UNCALIBRATED: probs})
-        metrics["val"] = {**found.to_dict(), "f1_curve": f1_curve(probs, labels).to_dict()}
+        metrics["val"] = found.to_dict()
         lines += ["", "validation images:", found.table(classes=5)]
         if (rule := usual_rule(parts.val)) is not None:
             bundle, _ = with_thresholds(bundle, parts.val, trained.val_logits, _data(run), rule)
