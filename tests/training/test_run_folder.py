@@ -101,26 +101,24 @@ def evaluates(job: Path) -> bool:
 
 KILLED = """
 import os, sys
-from onelabel.training import {module} as module
+from onelabel.training import finish, heads
 def die(*_, **__):
     os._exit(9)
-module.{name} = die
+{place} = die
 from onelabel.cli import main
 main(sys.argv[1:])
 """
 
 
-@pytest.mark.parametrize(
-    ("module", "name"), [("heads", "score"), ("finish", "write_bundle"), ("finish", "evaluate")]
-)
-def test_a_killed_run_is_not_taken_for_a_whole_one(module: str, name: str, job: Path) -> None:
-    code = KILLED.format(module=module, name=name)
+@pytest.mark.parametrize("place", ["heads.score", "finish.write_bundle", "finish.RunFolder.finish"])
+def test_a_killed_run_is_not_taken_for_a_whole_one(place: str, job: Path) -> None:
+    code = KILLED.format(place=place)
     done = subprocess.run([sys.executable, "-c", code, *arguments(job)], check=False, capture_output=True)
     assert done.returncode == 9
     with pytest.raises(OneLabelError, match="is not finished"):
         RunFolder.open(job / "run")
-    # Only "evaluate" comes after the bundle, which is whole then.
-    assert evaluates(job) == (name == "evaluate")
+    # Only metrics.json comes after the bundle, which is whole then.
+    assert evaluates(job) == (place == "finish.RunFolder.finish")
     assert main(arguments(job)) == 2, "it is there"
     assert main(arguments(job, "--overwrite")) == 0
     assert RunFolder.open(job / "run").metrics and evaluates(job)
@@ -160,6 +158,6 @@ def test_a_full_disk_ends_a_run_with_one_line_at_any_moment(
 
 def test_a_run_that_was_not_finished_is_called_so(tmp_path: Path) -> None:
     begun = RunFolder.create(tmp_path / "run", {"epochs": 2})
-    with pytest.raises(OneLabelError, match="was not finished; add --overwrite to begin it again"):
+    with pytest.raises(OneLabelError, match="was not finished; add --resume to go on, or --overwrite"):
         require_free(begun.path, overwrite=False)
     assert require_free(begun.path, overwrite=True) == begun.path

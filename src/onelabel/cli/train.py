@@ -21,6 +21,7 @@ onelabel train labels.csv --features features --vlm-store clip --source vlpl,tag
 onelabel train labels.csv --images photos --backbone resnet50.tv_in1k --epochs 10 --lr 1e-5 --out run
 onelabel train labels.csv --features features --method em --method.alpha 0.2 --seed 1 --out run
 onelabel train labels.csv --images photos --backbone resnet50.tv_in1k --init run --photo-size 448 --out whole
+onelabel train labels.csv --features features --method em --out run --resume
 onelabel train --config run/config.yaml --out again
 """
 _FOR_FINE_TUNING = (
@@ -69,6 +70,8 @@ def train(
     devices: int = 1,
     workers: int = 1,
     max_pixels: int = 100_000_000,
+    checkpoint_every: float = 10.0,
+    resume: bool = False,
     overwrite: bool = False,
     **reading: Any,
 ) -> None:
@@ -84,7 +87,8 @@ def train(
         images: folder of the photos, for fine-tuning; may be left out for class folders.
         backbone: timm network to fine-tune: name or local-dir:PATH.
         vlm_store: store made by onelabel embed --vlm, for pseudo-labels.
-        template: prompt of a class for pseudo-labels, with {} for its name.
+        template: prompt of a class for pseudo-labels, with {} for its name; several with | between them, or a
+            file with one on each line, are averaged.
         method: name and parameters of the method.
         source: where pseudo-labels come from: vlpl, a CSV or .npz file, a run, a set; several with commas.
         rule: what decides on the scores of the source, where it is not to decide itself.
@@ -117,11 +121,15 @@ def train(
         devices: number of devices of fine-tuning.
         workers: extra processes that read photos.
         max_pixels: largest allowed width × height of a photo.
+        checkpoint_every: seconds between two checkpoints, written at the end of epochs; 0 for each epoch.
+        resume: go on with the interrupted run in --out, with the same result as if it had never stopped.
         overwrite: replace the run folder if it exists.
     """
     if backbone is not None:
         images = photo_folder(labels, images, reading.get("format"))
-    config = {key: value for key, value in locals().items() if key not in ("reading", "overwrite")} | reading
+    config = {
+        key: value for key, value in locals().items() if key not in ("reading", "overwrite", "resume")
+    } | reading
     _require_way(config)
     if method is None:
         raise OneLabelError("give --method NAME; onelabel methods lists them")
@@ -129,9 +137,11 @@ def train(
         batch_size=batch_size, expected_positives=expected_positives, max_pixels=max_pixels, seed=seed,
         split_seed=split_seed, val_fraction=val_fraction, workers=workers,
     )  # fmt: skip
+    if resume and overwrite:
+        raise OneLabelError("--resume goes on with a run and --overwrite begins it again: give one of them")
     from onelabel.training.run_folder import require_free
 
-    require_free(out, overwrite=overwrite)
+    require_free(out, overwrite=overwrite or resume)
     inputs = (
         labels,
         features,
@@ -144,12 +154,14 @@ def train(
         reading.get("classes"),
     )
     check_beside(out, labels)
-    check_result(out, *inputs, overwrite=overwrite)
-    from onelabel.cli.train_steps import read_val, resolve, start
+    check_result(out, *inputs, overwrite=overwrite or resume)
+    from onelabel.cli.train_steps import finished, read_val, resolve, start
 
     config = resolve(config)
+    if resume and finished(config):
+        return
     table = read_labels(labels, images=images, **reading)
-    start(config, table, read_val(config, table.class_ids, reading))
+    start(config, table, read_val(config, table.class_ids, reading), resume=resume)
 
 
 def _require_way(config: Mapping[str, Any]) -> None:

@@ -14,6 +14,7 @@ from onelabel.cli.reading import read_labels
 from onelabel.labels.table import LabelTable
 from onelabel.training.parts import divide
 from onelabel.training.recipe import Recipe, make_recipe, usual_source
+from onelabel.training.resume import Keep, look
 from onelabel.training.settings import Settings
 
 Config = Mapping[str, Any]
@@ -29,6 +30,7 @@ def resolve(config: Config) -> dict[str, Any]:
     usual = _USUAL["features" if config["backbone"] is None else "backbone"]
     found = {**config, **{key: value for key, value in usual.items() if config[key] is None}}
     _settings(found)
+    Keep(every=config["checkpoint_every"])
     source = usual_source(str(config["method"]["name"]), config["source"], config["rule"])
     found["method"], found["source"] = complete(METHOD, config["method"]), source and complete(SOURCE, source)
     found["rule"] = config["rule"] and complete(RULE, config["rule"])
@@ -55,8 +57,26 @@ def read_val(config: Config, class_ids: tuple[str, ...], reading: Config) -> Lab
     return read_labels(config["val"], images=config["images"], class_ids=class_ids, **options)
 
 
-def start(config: Config, table: LabelTable, val: LabelTable | None) -> None:
+def finished(config: Config) -> bool:
+    """Say whether the run that is to be resumed is finished, and print so.
+
+    Raises:
+        OneLabelError: the folder is that of a run with other settings, or no run folder.
+    """
+    done = look(config["out"], config) == "finished"
+    if done:
+        print(f"the run in {config['out']} is finished: there is nothing to resume")
+    return done
+
+
+def start(config: Config, table: LabelTable, val: LabelTable | None, *, resume: bool = False) -> None:
     """Divide the images, build method and source, train, and print what came out.
+
+    Args:
+        config: resolved settings.
+        table: all labels given for training.
+        val: labels of ``--val``, or None.
+        resume: go on with the run in the folder.
 
     Raises:
         OneLabelError: something does not fit together (then nothing has been written), or the run fails.
@@ -70,7 +90,7 @@ def start(config: Config, table: LabelTable, val: LabelTable | None) -> None:
     )  # fmt: skip
     _print_notes((*recipe.method.notes, *getattr(recipe.source, "notes", ())))
     print(_plan(recipe))
-    print(_fit(recipe, config))
+    print(_fit(recipe, config, Keep(resume, config["checkpoint_every"])))
 
 
 def _print_notes(notes: Iterable[str]) -> None:
@@ -87,16 +107,16 @@ def _plan(recipe: Recipe) -> str:
     return f"\ntraining {recipe.described['name']} for {epochs} on {len(parts.train):,} images, {judges}"
 
 
-def _fit(recipe: Recipe, config: Config) -> str:
+def _fit(recipe: Recipe, config: Config, keep: Keep) -> str:
     """Train, and return what to print."""
     if config["features"] is not None:
         from onelabel.training.pipeline import train_on_features
 
-        return train_on_features(recipe, config["features"], config["out"], config)
+        return train_on_features(recipe, config["features"], config["out"], config, keep)
     from onelabel.training.pipeline_finetune import train_backbone
 
     return train_backbone(
         recipe, config["backbone"], config["images"], config["out"], config, precision=config["precision"],
         devices=config["devices"], workers=config["workers"], max_pixels=config["max_pixels"],
-        photo_size=config["photo_size"],
+        photo_size=config["photo_size"], keep=keep,
     )  # fmt: skip

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from onelabel.io.errors import OneLabelError
 from onelabel.labels.table import LabelTable
 from onelabel.models.heads import LinearHead
 
@@ -47,13 +45,3 @@ def observed_prior(table: LabelTable) -> NDArray[np.float64]:
     """
     positive = table.counts().positive.astype(np.float64)
     return (positive + 0.5) / (len(table) + 1)
-
-
-def require_finite(loss: float, epoch: int) -> None:
-    """Stop a run whose loss is no longer a number.
-
-    Raises:
-        OneLabelError: says in which epoch, and what to change.
-    """
-    if not math.isfinite(loss):
-        raise OneLabelError(f"the loss became {loss} in epoch {epoch}: lower --lr, or check the features")

@@ -8,7 +8,9 @@ from onelabel.images.dataset import ImageRows
 from onelabel.io.progress import Advance
 from onelabel.models.backbones import Backbone
 from onelabel.models.maps import require_maps
+from onelabel.training.checkpoint import Checkpoints
 from onelabel.training.common import Log, Trained, no_log
+from onelabel.training.course import Course
 from onelabel.training.first_weights import first_head
 from onelabel.training.photo_network import PhotoNetwork, single_values_spared
 from onelabel.training.photo_rows import machine_errors_explained
@@ -32,6 +34,7 @@ def fine_tune(
     workers: int = 0,
     log: Log = no_log,
     advance: Advance = _no_advance,
+    checkpoints: Checkpoints | None = None,
 ) -> Trained:
     """Train a backbone and a head on photos.
 
@@ -54,6 +57,7 @@ def fine_tune(
         workers: extra processes that read photos.
         log: called with a dictionary after each epoch.
         advance: called with the number of photos done, training and validation.
+        checkpoints: where the run is saved, and what it goes on from; or None.
 
     Raises:
         ImageError: names a photo that cannot be read.
@@ -83,12 +87,16 @@ def fine_tune(
     if recipe.settings.boostlu != 1:
         require_maps(backbone)
     head = first_head(recipe, backbone.dim, backbone)
-    from onelabel.training.lightning_loop import FineTuning, fit
-
     network = PhotoNetwork(backbone, head).train()
-    module = FineTuning(network, recipe, train, val, workers, log, advance)
-    with machine_errors_explained(), single_values_spared(backbone):
-        fit(module, precision)
-    trained = module.course.result(head)
+    if checkpoints is not None and checkpoints.saved is not None and checkpoints.saved.over:
+        course = Course(recipe, network, None, checkpoints=checkpoints)
+    else:
+        from onelabel.training.lightning_loop import FineTuning, fit
+
+        module = FineTuning(network, recipe, train, val, workers, log, advance, checkpoints)
+        with machine_errors_explained(), single_values_spared(backbone):
+            fit(module, precision)
+        course = module.course
+    trained = course.result(head)
     network.eval()
     return trained

@@ -12,6 +12,7 @@ from torch import Tensor
 from onelabel.methods.base import Batch, Method
 from onelabel.models.heads import LinearHead
 from onelabel.sources.base import Source
+from onelabel.training.checkpoint import Checkpoints
 from onelabel.training.common import Log, Trained, no_log
 from onelabel.training.course import Course
 from onelabel.training.features import Bits, FeatureRows
@@ -23,7 +24,13 @@ from onelabel.training.threads import threads_for
 from onelabel.vlm.mirror import mirror_bits
 
 
-def train_head(train: FeatureRows, val: FeatureRows | None, recipe: Recipe, log: Log = no_log) -> Trained:
+def train_head(
+    train: FeatureRows,
+    val: FeatureRows | None,
+    recipe: Recipe,
+    log: Log = no_log,
+    checkpoints: Checkpoints | None = None,
+) -> Trained:
     """Train a head on cached features.
 
     Args:
@@ -31,6 +38,7 @@ def train_head(train: FeatureRows, val: FeatureRows | None, recipe: Recipe, log:
         val: of the validation images, or None.
         recipe: method, source and settings, fresh.
         log: called with a dictionary after each epoch.
+        checkpoints: where the run is saved, and what it goes on from; or None.
 
     Raises:
         OneLabelError: the loss became non-finite, or the head of an earlier run does not fit.
@@ -38,31 +46,29 @@ def train_head(train: FeatureRows, val: FeatureRows | None, recipe: Recipe, log:
     method, settings = recipe.method, recipe.settings
     head = first_head(recipe, train.features.dim)
     optimizer = torch.optim.Adam(head.parameters(), lr=settings.lr, weight_decay=settings.weight_decay)
-    course = Course(recipe, head, log)
+    course = Course(recipe, head, optimizer, log, checkpoints)
     weights = sum(parameter.numel() for parameter in head.parameters())
     with threads_for(settings.batch_size * weights):
         while not course.over:
             epoch = course.begin()
             batches = _batches(epoch, head, train, settings, recipe.source)
-            loss = _epoch(method, optimizer, batches, course) / len(train.table)
+            _epoch(method, optimizer, batches, course)
             scores = _Scores(head, train, _mirrored(train, settings, epoch))
-            course.end(loss, scores, lambda: None if val is None else score(head, val))
+            course.end(scores, lambda: None if val is None else score(head, val))
     return course.result(head)
 
 
 def _epoch(
     method: Method, optimizer: torch.optim.Optimizer, batches: Iterable[Batch], course: Course
-) -> float:
-    """Take a step with each batch; return the sum of the losses, each as often as its batch has images."""
-    total = 0.0
+) -> None:
+    """Take a step with each batch."""
     for batch in batches:
         value = method.loss(batch)
+        course.add(value, batch.index)
         optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(value)
         optimizer.step()
         course.stepped()
-        total += float(value.detach()) * len(batch.index)
-    return total
 
 
 def _batches(

@@ -54,7 +54,8 @@ def score_features(bundle: Bundle, table: LabelTable, features: str) -> Logits:
     """Return the logits (N, C) of the images of a table from cached features.
 
     Raises:
-        OneLabelError: the features were made by another encoder, or images are not in the store.
+        OneLabelError: the features were made by another encoder, are no finite numbers, or images are not in
+            the store.
     """
     store = open_features(features)
     if store.dim != bundle.head.in_features:
@@ -64,7 +65,7 @@ def score_features(bundle: Bundle, table: LabelTable, features: str) -> Logits:
     rows = FeatureRows(store, table)
     logits = np.empty((len(table), len(bundle.classes)), np.float32)
     for index in rows.chunks():
-        logits[index] = bundle.score_features(rows.batch(index)).numpy()
+        logits[index] = bundle.score_features(rows.checked(index)).numpy()
     return logits
 
 

@@ -20,6 +20,7 @@ from torch.utils.data import DataLoader
 from onelabel.images.dataset import ImageRows
 from onelabel.io.progress import Advance
 from onelabel.methods.base import Batch
+from onelabel.training.checkpoint import Checkpoints
 from onelabel.training.common import Log
 from onelabel.training.course import Course
 from onelabel.training.photo_network import PhotoNetwork, mirror_some
@@ -48,27 +49,31 @@ class FineTuning(pl.LightningModule):
         workers: extra processes that read photos.
         write: called with the record of each epoch.
         advance: called with the number of photos done.
+        checkpoints: where the run is saved, and what it goes on from; or None.
     """
 
     def __init__(
         self, network: PhotoNetwork, recipe: Recipe, photos: ImageRows, val: ImageRows | None,
-        workers: int, write: Log, advance: Advance,
+        workers: int, write: Log, advance: Advance, checkpoints: Checkpoints | None = None,
     ) -> None:  # fmt: skip
         super().__init__()
         self.network, self.recipe, self.photos = network, recipe, photos
         self.workers, self.write, self.advance = workers, write, advance
         self.val_rows = 0 if val is None else len(val)
         self.val_batches = None if val is None else photo_batches(val, recipe.settings.batch_size, workers)
-        self.loss = 0.0
+        saved = None if checkpoints is None else checkpoints.saved
+        self.checkpoints, self.done = checkpoints, 0 if saved is None else saved.epoch
 
     def on_fit_start(self) -> None:
-        """Begin, now that the network is on its device."""
-        self.course = Course(self.recipe, self.network, self.write)
+        """Begin, or go on, now that the network is on its device."""
+        (adam,) = self.trainer.optimizers
+        scaler = self.trainer.precision_plugin
+        self.course = Course(self.recipe, self.network, adam, self.write, self.checkpoints, scaler)
 
     @property
     def epoch(self) -> int:
         """The current epoch, from 1."""
-        return self.current_epoch + 1
+        return self.course.epoch
 
     def configure_optimizers(self) -> Optimizer:
         """Return Adam, with a learning rate of its own for the head."""
@@ -82,7 +87,7 @@ class FineTuning(pl.LightningModule):
     def train_dataloader(self) -> DataLoader[_Photos]:
         """Return the training photos in the order of the epoch."""
         settings = self.recipe.settings
-        order = EpochOrder(settings.seed, len(self.photos), self.epoch)
+        order = EpochOrder(settings.seed, len(self.photos), self.done)
         return photo_batches(self.photos, settings.batch_size, self.workers, order)
 
     def transfer_batch_to_device(self, batch: _Photos, device: torch.device, dataloader_idx: int) -> _Photos:  # noqa: ARG002 - the signature is Lightning's
@@ -92,11 +97,10 @@ class FineTuning(pl.LightningModule):
 
     def on_train_epoch_start(self) -> None:
         """Set everything that depends on the epoch from seed and epoch alone."""
-        self.loss = 0.0
+        epoch = self.course.begin()
         self.network.train()
         if alone := self.recipe.head_only_epochs:
-            self.network.only_head(self.epoch <= alone, self.recipe.settings.freeze_batchnorm)
-        self.course.begin()
+            self.network.only_head(epoch <= alone, self.recipe.settings.freeze_batchnorm)
 
     def training_step(self, batch: _Photos, batch_idx: int) -> Tensor:  # noqa: ARG002
         """Return the loss of a batch."""
@@ -104,7 +108,7 @@ class FineTuning(pl.LightningModule):
         bits = self._bits(index)
         logits = self.network(mirror_some(photos, bits))
         value = self.recipe.method.loss(self._batch(index, bits, logits.cpu()))
-        self.loss += float(value.detach()) * len(index) / len(self.photos)
+        self.course.add(value, index)
         self.advance(len(index))
         return value.to(logits.device)
 
@@ -114,7 +118,7 @@ class FineTuning(pl.LightningModule):
 
     def on_train_epoch_end(self) -> None:
         """Close the epoch, and the run where its stopping rule says so."""
-        self.course.end(self.loss, self._score_all, self._val_logits)
+        self.course.end(self._score_all, self._val_logits)
         self.trainer.should_stop = self.course.over
 
     def _val_logits(self) -> NDArray[np.float32] | None:
@@ -154,14 +158,14 @@ class FineTuning(pl.LightningModule):
 
 
 def fit(module: FineTuning, precision: Precision) -> None:
-    """Run all epochs.
+    """Run all epochs that are left.
 
     Raises:
         KeyboardInterrupt: Ctrl-C, or the process was asked to end.
     """
     with _silent():
         trainer = pl.Trainer(
-            max_epochs=module.recipe.settings.epochs,
+            max_epochs=module.recipe.settings.epochs - module.done,
             precision=_PRECISIONS[precision],
             accelerator="auto",
             devices=1,

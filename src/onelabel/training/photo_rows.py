@@ -68,7 +68,7 @@ class EpochOrder(Sampler[int]):
     Args:
         seed: seed of the run.
         rows: number of training images.
-        epoch: epoch to begin with, from 1.
+        done: number of epochs before those that Lightning counts.
 
     Example:
         >>> order = EpochOrder(seed=0, rows=4)
@@ -78,12 +78,12 @@ class EpochOrder(Sampler[int]):
         ([0, 1, 2, 3], True)
     """
 
-    def __init__(self, seed: int, rows: int, epoch: int = 1) -> None:
-        self.seed, self.rows, self.epoch = seed, rows, epoch
+    def __init__(self, seed: int, rows: int, done: int = 0) -> None:
+        self.seed, self.rows, self.done, self.epoch = seed, rows, done, done + 1
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch as Lightning does before each, counting from 0."""
-        self.epoch = epoch + 1
+        self.epoch = self.done + epoch + 1
 
     def __len__(self) -> int:
         return self.rows

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import torch
+
 from onelabel.io.progress import Advance, progress
 from onelabel.models.bundle import Bundle
 from onelabel.training.common import Log
@@ -13,13 +15,18 @@ from onelabel.training.features import FeatureRows
 from onelabel.training.finish import finish_run
 from onelabel.training.first_weights import first_head
 from onelabel.training.heads import train_head
+from onelabel.training.identity import identity
 from onelabel.training.recipe import Recipe
+from onelabel.training.resume import KEEP, Keep, interruption_explained, open_run
 from onelabel.training.run_folder import RunFolder
+from onelabel.training.space import bytes_needed
 from onelabel.vlm.features import FeatureStore, open_features
 from onelabel.vlm.store import EmbeddingStore
 
 
-def train_on_features(recipe: Recipe, features: str, out: str, config: Mapping[str, Any]) -> str:
+def train_on_features(
+    recipe: Recipe, features: str, out: str, config: Mapping[str, Any], keep: Keep = KEEP
+) -> str:
     """Train a head on a store of features, or on an ``.npz`` file; return what to print.
 
     Args:
@@ -27,6 +34,7 @@ def train_on_features(recipe: Recipe, features: str, out: str, config: Mapping[s
         features: the store.
         out: run folder, which must be free or the folder of a run to replace.
         config: resolved settings, for ``config.yaml``.
+        keep: how the run is kept against interruptions.
 
     Raises:
         OneLabelError: images without features, other features than those of ``--init``, an encoder that
@@ -36,14 +44,23 @@ def train_on_features(recipe: Recipe, features: str, out: str, config: Mapping[s
     store = open_features(features)
     train = FeatureRows(store, parts.train)
     val = None if parts.val is None else FeatureRows(store, parts.val)
+    train.require_finite(mirrored=recipe.settings.mirror)
+    if val is not None:
+        val.require_finite(mirrored=False)
     if recipe.earlier is not None:
         _require_same_features(store, recipe.earlier)
-        first_head(recipe, store.dim)
-    backbone = backbone_under(store)
-    run = RunFolder.create(out, config, overwrite=True)
-    with progress("train", recipe.settings.epochs, "epochs") as advance:
-        trained = train_head(train, val, recipe, _logger(run, advance))
+    backbone, head = backbone_under(store), first_head(recipe, store.dim)
+    data = identity(recipe, head, store.fingerprint)
+    whole = head if backbone is None else torch.nn.ModuleList([head, backbone])
+    run, checkpoints = open_run(out, config, data, bytes_needed(recipe, head, whole), keep)
+    with (
+        progress("train", recipe.settings.epochs, "epochs") as advance,
+        interruption_explained(checkpoints),
+    ):
+        advance(checkpoints.epoch)
+        trained = train_head(train, val, recipe, _logger(run, advance), checkpoints)
     said = finish_run(run, recipe, trained, backbone, {"features": store.fingerprint})
+    checkpoints.remove()
     return f"{trained.ended}\n{said}"
 
 

@@ -14,9 +14,11 @@ from onelabel.models.maps import require_maps
 from onelabel.training.finetune import fine_tune
 from onelabel.training.finish import finish_run
 from onelabel.training.first_weights import at_photo_size, first_head
+from onelabel.training.identity import identity
 from onelabel.training.photo_rows import photo_rows, require_readable
 from onelabel.training.recipe import Recipe
-from onelabel.training.run_folder import RunFolder
+from onelabel.training.resume import KEEP, Keep, interruption_explained, open_run
+from onelabel.training.space import bytes_needed
 
 if TYPE_CHECKING:
     from onelabel.training.lightning_loop import Precision
@@ -34,6 +36,7 @@ def train_backbone(
     workers: int,
     max_pixels: int,
     photo_size: int | None = None,
+    keep: Keep = KEEP,
 ) -> str:
     """Fine-tune a network on photos; return what to print.
 
@@ -49,6 +52,7 @@ def train_backbone(
         max_pixels: larger photos are refused.
         photo_size: see :func:`~onelabel.training.first_weights.at_photo_size`; None for the network's own
             preprocessing.
+        keep: how the run is kept against interruptions.
 
     Raises:
         OneLabelError: unknown backbone, missing or unusable photos, or a run that fails.
@@ -59,19 +63,28 @@ def train_backbone(
         backbone = at_photo_size(backbone, photo_size)
     if recipe.settings.boostlu != 1:
         require_maps(backbone)
-    first_head(recipe, backbone.dim, backbone)  # what --init holds must fit, before a run folder is made
+    head = first_head(recipe, backbone.dim, backbone)
     start = backbone.fingerprint
     tables = [recipe.parts.train] if recipe.parts.val is None else [recipe.parts.train, recipe.parts.val]
     photos = [photo_rows(table, images, backbone.preprocess, max_pixels) for table in tables]
     require_readable(*photos)
-    run = RunFolder.create(out, config, overwrite=True)
-    with progress("train", recipe.settings.epochs * sum(map(len, photos))) as advance:
+    needed = bytes_needed(recipe, torch.nn.ModuleList([head, backbone]))
+    run, checkpoints = open_run(out, config, identity(recipe, head, start), needed, keep)
+    images_per_epoch = sum(map(len, photos))
+    with (
+        progress("train", recipe.settings.epochs * images_per_epoch) as advance,
+        interruption_explained(checkpoints),
+    ):
+        advance(checkpoints.epoch * images_per_epoch)
         trained = fine_tune(
             recipe, backbone, photos[0], photos[1] if photos[1:] else None,
             precision=precision, workers=workers, log=run.log, advance=advance,
+            checkpoints=checkpoints,
         )  # fmt: skip
     fingerprints = {"features": backbone.fingerprint, "fine_tuned_from": start}
-    return f"{trained.ended}\n{finish_run(run, recipe, trained, backbone, fingerprints)}"
+    said = finish_run(run, recipe, trained, backbone, fingerprints)
+    checkpoints.remove()
+    return f"{trained.ended}\n{said}"
 
 
 def _check_machine(precision: Precision, devices: int, workers: int) -> None:

@@ -2,7 +2,7 @@
 
 ``config.yaml`` (resolved settings), ``environment.json``, ``metrics.jsonl`` (a line per epoch),
 ``predictions.npz`` (scores of the validation rows), ``bundle/`` (the model) and, last, ``metrics.json``:
-a folder with that file is a finished run.
+a folder with that file is a finished run. While it trains, ``checkpoint.safetensors`` is there too.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import platform
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -82,7 +82,9 @@ class RunFolder:
                 f"{path} is not a run folder (no config.yaml in it); give the --out of a train"
             )
         if not (path / "metrics.json").is_file():
-            raise OneLabelError(f"the run in {path} is not finished (no metrics.json); train it again")
+            raise OneLabelError(
+                f"the run in {path} is not finished (no metrics.json): train it with --resume"
+            )
         return cls(path)
 
     @property
@@ -102,9 +104,22 @@ class RunFolder:
         return dict(content)
 
     def log(self, entry: Mapping[str, Any]) -> None:
-        """Append one line to ``metrics.jsonl``."""
-        with (self.path / "metrics.jsonl").open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps(entry, ensure_ascii=False) + "\n")
+        """Append one line to ``metrics.jsonl``.
+
+        Raises:
+            OneLabelError: it cannot be written.
+        """
+        path = self.path / "metrics.jsonl"
+        try:
+            with path.open("a", encoding="utf-8") as stream:
+                stream.write(json.dumps(entry, ensure_ascii=False) + "\n")
+        except OSError as error:
+            raise OneLabelError(f"cannot write {path}: {error.strerror or error}") from error
+
+    def rewrite_log(self, entries: Iterable[Mapping[str, Any]]) -> None:
+        """Make ``metrics.jsonl`` hold these lines and no others, as a resumed run begins with."""
+        with atomic_write(self.path / "metrics.jsonl") as stream:
+            stream.writelines(json.dumps(entry, ensure_ascii=False) + "\n" for entry in entries)
 
     def save_predictions(self, ids: IdTable, class_ids: tuple[str, ...], logits: NDArray[np.float32]) -> None:
         """Write ``predictions.npz``: ids (N,), classes (C,), logits (N, C) float32."""
@@ -125,7 +140,9 @@ def require_free(path: str | Path, *, overwrite: bool) -> Path:
     path = Path(path)
     begun = (path / "environment.json").is_file() and not (path / "metrics.json").is_file()
     if begun and not overwrite:
-        raise OneLabelError(f"the run in {path} was not finished; add --overwrite to begin it again")
+        raise OneLabelError(
+            f"the run in {path} was not finished; add --resume to go on, or --overwrite to begin it again"
+        )
     check_output(path, overwrite=overwrite)
     if path.exists():
         # Many projects have a config.yaml; ours has environment.json beside it.
