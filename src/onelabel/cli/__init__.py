@@ -23,6 +23,7 @@ COMMANDS = {
     "calibrate": "thresholds and probabilities from labelled photos",
     "evaluate": "score a trained run on labelled photos",
     "predict": "name what is on photos",
+    "compare": "which method suits my data: many, one budget, several seeds",
     "report": "a page about a run, for the browser",
     "diagnose": "how a model sees missing labels, where the truth is known",
     "import-checkpoint": "a checkpoint of a released code, as a model",
