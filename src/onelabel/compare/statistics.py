@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 LEVEL = 0.95
-_MOST_SEEDS = 1000
+_NUMBERS = (2, 4, 8, 16, 32, 64, 125, 250, 500, 1000)
 
 
 @dataclass(frozen=True)
@@ -90,10 +90,18 @@ def seeds_to_tell(differences: Sequence[float]) -> int | None:
         4
     """
     mean, spread = abs(float(np.mean(differences))), float(np.std(differences, ddof=1))
-    for n in range(2, _MOST_SEEDS + 1):
-        if t_quantile((1 + LEVEL) / 2, n - 1) * spread / math.sqrt(n) < mean:
-            return n
-    return None
+    enough = [n for n in _NUMBERS if _half_width(spread, n) < mean]
+    if not enough:
+        return None
+    low, high = 1, enough[0]
+    while high - low > 1:  # the half-width falls with n
+        middle = (low + high) // 2
+        low, high = (low, middle) if _half_width(spread, middle) < mean else (middle, high)
+    return high
+
+
+def _half_width(spread: float, n: int) -> float:
+    return t_quantile((1 + LEVEL) / 2, n - 1) * spread / math.sqrt(n)
 
 
 def t_within(t: float, df: int) -> float:
