@@ -120,9 +120,11 @@ def require_probs(block: Floats) -> None:
 
 def _bins(probs: Floats, present: NDArray[np.bool_], bins: int) -> tuple[Vector, Vector, NDArray[np.int64]]:
     """Return mean probability, share present and number of entries of each bin that is not empty."""
-    order = np.argsort(probs, kind="stable")
+    order = np.argsort(probs)
     ranked = probs[order]
-    first = np.searchsorted(ranked, ranked)  # the place of the first equal one
+    place = np.arange(len(ranked))
+    place[1:][ranked[1:] == ranked[:-1]] = 0
+    first = np.maximum.accumulate(place)  # of equal ones
     number = first * bins // len(ranked)
     count = np.bincount(number, minlength=bins)
     kept = count > 0
