@@ -28,6 +28,8 @@ COMMANDS = {
     "diagnose": "how a model sees missing labels, where the truth is known",
     "import-checkpoint": "a checkpoint of a released code, as a model",
     "benchmark": "published methods on published data sets, beside the published numbers",
+    "ablate": "the ablations of the VLPL paper, as table and figure",
+    "probabilities": "what two models say of the same photos, side by side",
 }
 """Name and summary of each command; its code is ``onelabel.cli.NAME``, with _ for -."""
 
