@@ -137,7 +137,8 @@ def test_missing_data_says_what_to_download(bench: Bench, tmp_path: Path, capsys
     assert "1 of 13 photos are missing" in said and "2008_val001.jpg" in said and "2 GB" in said
     for file in (photos.parent / "ImageSets" / "Main").glob("*_val.txt"):
         file.unlink()
-    assert "there is no test part" in complaint([*command, str(data)], capsys)
+    said = complaint([*command, str(data)], capsys)
+    assert "there is no test part" in said and "VOCtrainval_11-May-2012.tar" in said
     assert not (tmp_path / "run").exists() and not (tmp_path / "prepared").exists()
 
 

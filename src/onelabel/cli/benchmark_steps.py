@@ -24,7 +24,7 @@ from onelabel.labels.table import LabelTable
 from onelabel.models.bundle_read import load_bundle
 from onelabel.recipes.catalogue import Recipe
 from onelabel.recipes.listing import cautions
-from onelabel.recipes.observed import observe_parts, prepared_name
+from onelabel.recipes.observed import Parts, observe_parts, prepared_name
 from onelabel.recipes.published import find
 from onelabel.recipes.results import write_result
 from onelabel.training.embedding import embed_photos
@@ -78,8 +78,7 @@ def run_recipe(recipe: Recipe, options: Options) -> None:
     for caution in cautions(recipe):
         print(f"note: {caution}")
     loaded = read_loaded(options.data, images=options.data, format=recipe.data_set)
-    _require_photos(loaded, options.data)
-    parts = observe_parts(loaded.table, recipe.simulate)
+    parts = _parts(recipe, loaded, options.data)
     options.prepared.mkdir(parents=True, exist_ok=True)
     labels = options.prepared / f"{prepared_name(recipe.data_set, options.data, recipe.simulate)}.csv"
     save_labels(parts.training, labels, overwrite=True)
@@ -98,11 +97,14 @@ def run_recipe(recipe: Recipe, options: Options) -> None:
     print(f"\ntest images:\n{test.table(classes=5)}\n\n{_verdict(recipe, test)}")
 
 
-def _require_photos(loaded: Loaded, data: str) -> None:
+def _parts(recipe: Recipe, loaded: Loaded, data: str) -> Parts:
+    """Divide the data set; where something is missing, say what to download."""
     try:
+        parts = observe_parts(loaded.table, recipe.simulate)
         find_photos(loaded.table, data)
     except OneLabelError as error:
         raise OneLabelError(f"{error}. {find_reader(loaded.format).download}") from None
+    return parts
 
 
 def _encoder(recipe: Recipe, options: Options) -> dict[str, str]:
