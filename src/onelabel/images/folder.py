@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import glob
+import ntpath
 import os
 import posixpath
+import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -22,6 +24,7 @@ SUFFIXES = (
     ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".gif", ".tif", ".tiff", ".bmp",
     ".ppm", ".pgm", ".pbm", ".pnm", ".pfm", ".jp2", ".j2k", ".jpx", ".jpf", ".avif", ".heic", ".heif", ".hif",
 )  # fmt: skip
+_DEEP = re.compile(r"(?:^|(?<=[/\\]))\*\*(?=[/\\]|$)")
 
 
 def list_images(root: str | Path) -> list[str]:
@@ -125,8 +128,8 @@ def _unlisted(ids: IdTable, rows: NDArray[np.int64], root: Path) -> dict[int, st
 
 def _inside(text: str, root: Path) -> str:
     """Return an id as the relative path it means, or refuse it."""
-    path = posixpath.normpath(text)
-    if path.startswith(("/", "../")) or path == ".." or PureWindowsPath(path).is_absolute():
+    path, windows = posixpath.normpath(text), PureWindowsPath(ntpath.normpath(text))
+    if path.startswith("/") or windows.anchor or ".." in (path.split("/")[0], *windows.parts[:1]):
         raise OneLabelError(f"image {text!r} leaves the image folder {root}; ids are paths below it")
     return unicodedata.normalize("NFC", path)
 
@@ -234,9 +237,22 @@ def _expand(arg: str) -> list[Path]:
         return [path]
     if not glob.has_magic(arg):
         _nothing(f"there is no file, folder or pattern {arg!r}")
-    matches = [Path(match) for match in sorted(glob.glob(arg, recursive=True))]  # noqa: PTH207 - absolute too
+    matches = sorted(_matches(arg))
     found = [p for match in matches for p in (_images_in(match) if match.is_dir() else [match])]
     return [p for p in found if _is_image(p.name)] or _nothing(f"no image matches {arg!r}")
+
+
+def _matches(pattern: str) -> Iterator[Path]:
+    """Give what a pattern matches; ``**`` goes through no link, so that links in a circle come to an end."""
+    deep = _DEEP.search(pattern)
+    head = pattern[: deep.start()] or os.curdir if deep else pattern
+    for match in map(Path, glob.glob(head)):  # noqa: PTH207 - patterns may be absolute
+        below = match.glob(pattern[deep.start() :]) if deep else [match]
+        yield from (path for path in below if not _is_hidden(path.relative_to(match) if deep else Path()))
+
+
+def _is_hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
 
 
 def _images_in(folder: Path) -> list[Path]:

@@ -10,15 +10,28 @@ import difflib
 from collections.abc import Iterable
 from pathlib import Path
 
+from onelabel.io.text import printable
+
+_LONGEST, _END = 2000, 500
+
 
 class OneLabelError(Exception):
     """A mistake in the input or the set-up that the user can mend; never a bug of ours.
+
+    Args:
+        message: what is wrong and what to change; made printable, and of a very long one the middle is left
+            out, as names from files stand in it.
 
     Example:
         >>> raise OneLabelError("no such column 'dog'")
         Traceback (most recent call last):
         onelabel.io.errors.OneLabelError: no such column 'dog'
     """
+
+    def __init__(self, message: str = "") -> None:
+        if len(message) > _LONGEST:  # a name in it came from a file that is none of ours
+            message = f"{message[: _LONGEST - _END]} [...] {message[-_END:]}"
+        super().__init__("\n".join(map(printable, message.split("\n"))))
 
 
 class LabelFileError(OneLabelError):

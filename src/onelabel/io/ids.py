@@ -39,12 +39,19 @@ class IdTable(Sequence[str]):
 
     @classmethod
     def from_strings(cls, strings: Iterable[str]) -> IdTable:
-        """Build the table from text, in the given order."""
+        """Build the table from text, in the given order.
+
+        Raises:
+            OneLabelError: a text that is not valid Unicode (half of a surrogate pair).
+        """
         buffer = bytearray()
         ends = [0]
-        for text in strings:
-            buffer += text.encode()
-            ends.append(len(buffer))
+        try:
+            for text in strings:
+                buffer += text.encode()
+                ends.append(len(buffer))
+        except UnicodeEncodeError as error:
+            raise OneLabelError(f"{error.object!r} is not valid Unicode text: correct it") from None
         return cls(np.frombuffer(bytes(buffer), dtype=np.uint8), np.array(ends, dtype=np.int64))
 
     def __len__(self) -> int:

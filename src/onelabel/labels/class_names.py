@@ -11,6 +11,8 @@ from onelabel.labels.findings import Finding
 
 _SPACING = re.compile(r"[\s_\-]+")
 _SHORT = 4  # letters; among short words, most pairs one letter apart are both meant: cat and car
+_LONG = 100  # letters; longer names are sentences, and their neighbours would fill the memory
+_CROWD = 100  # names around one spelling; so many are a system, such as codes, and no slips
 _CASE = "differ only in case or spacing"
 _SPELLING = "differ only in case, spacing or the spelling of a letter, such as ß and ss"
 
@@ -19,7 +21,8 @@ def similar_class_names(names: Sequence[str]) -> list[Finding]:
     """Find names that differ by case, by space, ``_`` or ``-``, or by one letter.
 
     Differences in digits alone (``class1``, ``class2``) are taken as meant. One letter between words of up to
-    four letters is no finding, unless two letters are swapped or an ``s`` is added.
+    four letters is no finding, unless two letters are swapped or an ``s`` is added. Names of more than 100
+    letters, and more than 100 names around one spelling, are compared for case and spacing only.
     The time grows with the number of letters in all names, not with the number of pairs.
 
     Example:
@@ -60,10 +63,13 @@ def _pairs(words: Sequence[str]) -> Iterator[tuple[str, str]]:
     """Give every pair that may be one letter apart: they are equal once each has lost at most one letter."""
     sharing: dict[str, list[int]] = defaultdict(list)
     for number, word in enumerate(words):
+        if len(word) > _LONG:
+            continue
         shorter = {word[:i] + word[i + 1 :] for i in range(len(word)) if not word[i].isdigit()}
         for key in shorter | {word}:
             sharing[key].append(number)
-    pairs = {(a, b) for group in sharing.values() for i, b in enumerate(group) for a in group[:i]}
+    groups = [group for group in sharing.values() if len(group) <= _CROWD]
+    pairs = {(a, b) for group in groups for i, b in enumerate(group) for a in group[:i]}
     return ((words[a], words[b]) for a, b in sorted(pairs))
 
 

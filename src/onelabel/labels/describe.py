@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from onelabel.io.text import printable
 from onelabel.labels.table import LabelTable
 
 _NAMED = 5
@@ -85,9 +86,8 @@ def describe(table: LabelTable, format: str) -> str:
     ]
     width = max(len(number) for _, number, _ in lines)
     rows = [f"  {what:<20}{number:>{width}}   {more}".rstrip() for what, number, more in lines]
-    return "\n".join(
-        [f"This is how I read your data ({format}):", *rows, *_per_image(found), *_warnings(found)]
-    )
+    text = [f"This is how I read your data ({format}):", *rows, *_per_image(found), *_warnings(found)]
+    return "\n".join(map(printable, text))
 
 
 def _cells(cells: dict[str, int]) -> list[tuple[str, str, str]]:

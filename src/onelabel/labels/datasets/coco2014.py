@@ -8,6 +8,7 @@ in the order of ``categories``. The simulated labels depend on this order.
 
 from __future__ import annotations
 
+import reprlib
 from pathlib import Path
 
 from onelabel.io.errors import LabelFileError
@@ -80,8 +81,9 @@ def _part(file: Path, content: Content, split: str, part: str) -> Part:
     for position, box in enumerate(content["annotations"]):
         image, category = box.get("image_id"), box.get("category_id")
         number = column.get(category) if isinstance(category, int | str) else None
-        if not isinstance(image, int) or number is None:
-            problem = f"annotations[{position}] has image_id {image!r} and category_id {category!r}"
+        if not isinstance(image, int) or isinstance(image, bool) or number is None:
+            shown = f"image_id {reprlib.repr(image)} and category_id {reprlib.repr(category)}"
+            problem = f"annotations[{position}] has {shown}"
             raise LabelFileError(file, f"{problem}: no such category, or not a whole number")
         pairs.add((str(image), number))
     row = {name: number for number, name in enumerate(sorted({name for name, _ in pairs}))}

@@ -145,6 +145,13 @@ def photo_notes(photos: Path, ids: Iterable[str], options: ReadOptions) -> Itera
         yield f"{absent:,} of {total:,} photos are not in {photos}, such as {first}"
 
 
+def _checked_id(path: Path, name: str) -> str:
+    try:
+        return image_id(name)
+    except ValueError as error:
+        raise LabelFileError(path, str(error)) from None
+
+
 def finish(
     path: Path,
     archive: Archive,
@@ -165,6 +172,7 @@ def finish(
 
     Raises:
         OneLabelError: ``--classes`` are others than those of the data set, or an image stands twice.
+        LabelFileError: an image path that leaves the image folder, or that no path can be.
     """
     classes = ClassList(options, keep_order=True)
     numbers = np.array([classes.number(name, path) for name in class_ids], np.int64)
@@ -178,7 +186,7 @@ def finish(
     if not starts[-1]:
         raise archive.missing(path, "there are no images")
     table = LabelTable.from_entries(
-        (image_id(prefix + name) for part in parts for name in part.ids),
+        (_checked_id(path, prefix + name) for part in parts for name in part.ids),
         list(classes.numbers),
         np.concatenate([part.image + start for part, start in zip(parts, starts[:-1], strict=True)]),
         numbers[np.concatenate([part.column for part in parts])],

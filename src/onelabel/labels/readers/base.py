@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
 
+from onelabel.io.text import printable
 from onelabel.labels.table import LabelTable
 
 _FLAGS = {"classes_file": "--classes", "class_ids": "--classes"}
@@ -73,7 +74,8 @@ class Loaded:
     Args:
         table: the labels.
         format: name of the reader.
-        notes: what was decided on the way and should be seen, one sentence each.
+        notes: what was decided on the way and should be seen, one sentence each; made printable, as names of
+            files stand in them.
         copies: photos that the labels name as well, each the same picture as an image of the table.
     """
 
@@ -81,6 +83,9 @@ class Loaded:
     format: str
     notes: tuple[str, ...] = ()
     copies: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "notes", tuple(map(printable, self.notes)))
 
 
 @dataclass(frozen=True)

@@ -94,11 +94,7 @@ class TableBuilder:
         Raises:
             LabelFileError: an image path that cannot be used, with its line.
         """
-        try:
-            codes = self.images.add(texts)
-        except BadText as error:
-            line = lines[error.position] if lines else None
-            raise LabelFileError(self.path, str(error), line=line) from None
+        codes = self._coded(self.images, texts, lines)
         self.row_image.add(codes)
         self.row_line.add(lines or np.full(len(texts), NO_LINE))
         return codes
@@ -109,8 +105,18 @@ class TableBuilder:
         places = {"split": self.columns.split, "group": self.columns.group}
         for name, place in places.items():
             if place is not None:
-                self.extra_codes[name].add(self.extra[name].add([row[place] for row in rows]))
+                codes = self._coded(self.extra[name], [row[place] for row in rows], lines)
+                self.extra_codes[name].add(codes)
         return self.add_images([row[self.columns.image] for row in rows], lines)
+
+    def _coded(
+        self, collector: Collector, texts: Sequence[str], lines: Sequence[int] | None
+    ) -> NDArray[np.int32]:
+        try:
+            return collector.add(texts)
+        except BadText as error:
+            line = lines[error.position] if lines else None
+            raise LabelFileError(self.path, str(error), line=line) from None
 
     def add_cells(
         self, image: ArrayLike, column: ArrayLike, value: ArrayLike, line: ArrayLike, weight: ArrayLike = ()

@@ -14,6 +14,9 @@ from onelabel.labels.entries import CONTROL, check_class_ids
 from onelabel.labels.readers.base import ReadOptions
 from onelabel.labels.readers.encoding import check_text
 
+LONGEST_NAME = 1000
+"""Characters of a class name, at most."""
+
 
 def class_name(text: str) -> str:
     """Return a class name as it is compared: no blanks around it, Unicode NFC.
@@ -22,7 +25,9 @@ def class_name(text: str) -> str:
         >>> class_name(" cafe\\u0301 ")
         'café'
     """
-    return unicodedata.normalize("NFC", text.strip())
+    text = text.strip()
+    # Sorting the accents of one letter takes quadratic time, and so long a text is no name.
+    return unicodedata.normalize("NFC", text) if len(text) <= LONGEST_NAME else text
 
 
 def read_classes(path: str | Path) -> tuple[str, ...]:
@@ -41,6 +46,18 @@ def read_classes(path: str | Path) -> tuple[str, ...]:
             if name:
                 lines[name] = line
     return tuple(lines)
+
+
+def _no_name(name: str) -> str:
+    """Say why a text cannot name a class, or nothing."""
+    if not name:
+        return "a class without a name"
+    if len(name) > LONGEST_NAME:
+        most = f"which has {LONGEST_NAME:,} at most"
+        return f"{len(name):,} characters are no class name, {most}: {name[:40]!r}..."
+    if CONTROL.search(name):
+        return f"class name {name!r} holds a line end or another control character"
+    return ""
 
 
 class ClassList:
@@ -69,13 +86,11 @@ class ClassList:
         """Return the number of a class.
 
         Raises:
-            LabelFileError: the name is blank, holds a control character, or is not one of ``--classes``.
+            LabelFileError: the name is blank, too long, holds a control character, or is not one of
+                ``--classes``.
         """
         name = class_name(name)
-        if not name or CONTROL.search(name):
-            problem = "a class without a name"
-            if name:
-                problem = f"class name {name!r} holds a line end or another control character"
+        if problem := _no_name(name):
             raise LabelFileError(path, problem, line=line, column=column)
         if self.closed and name not in self.numbers:
             known = nearest(name, self.numbers) or f" ({', '.join([*self.numbers][:5])}, ...)"

@@ -7,6 +7,7 @@ annotated, also with ``--exhaustive`` (LVIS v1: https://www.lvisdataset.org/data
 from __future__ import annotations
 
 import json
+import reprlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
@@ -86,7 +87,7 @@ def _without_outlines(item: dict[str, Any]) -> dict[str, Any]:
 
 
 def _short(value: object) -> str:
-    text = repr(value)
+    text = reprlib.repr(value)  # of a deep list, repr itself would fail
     return text if len(text) <= 40 else text[:37] + "..."
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from onelabel.io.ids import IdTable
 from onelabel.labels.entries import take_ids
 
+_LONGEST = 4096  # of a path, in characters; also bounds the time that tidying one up takes
 _PLAIN = re.compile(r"[\w+%@=,~ -][\w+%@=,~ .-]*(/[\w+%@=,~ -][\w+%@=,~ .-]*)*", re.ASCII)
 
 
@@ -21,14 +22,16 @@ def image_id(text: str) -> str:
     """Return the id for an image path as written in a file: ``/`` between parts, Unicode NFC, no ``./``.
 
     Raises:
-        ValueError: blank, absolute, an address, leaving the folder by ``..``, or with a character that no
-            path can hold; the message says which.
+        ValueError: blank, absolute, with a drive letter, an address, leaving the folder by ``..``, too long,
+            or with a character that no path can hold; the message says which.
 
     Example:
         >>> image_id("./photos\\\\a.jpg")
         'photos/a.jpg'
     """
     found = text.strip()
+    if len(found) > _LONGEST:
+        raise ValueError(f"image {found[:40]!r}... is longer than any path: {len(found):,} characters")
     while not _PLAIN.fullmatch(found) and (tidied := _tidy(found)) != found:
         found = tidied
     return found
@@ -40,9 +43,9 @@ def _tidy(text: str) -> str:
     if any(character < " " or "\ud800" <= character <= "\udfff" for character in text):
         raise ValueError(f"image {text!r} holds a character that no path can hold")
     path = unicodedata.normalize("NFC", text.replace("\\", "/"))
-    if path.startswith("/") or re.match(r"[A-Za-z]:/|[A-Za-z][\w+.-]*://", path):
+    if path.startswith("/") or re.match(r"[A-Za-z]:|[A-Za-z][\w+.-]*://", path):
         raise ValueError(f"image {text!r} must be a path relative to the image folder (--images)")
-    parts = [part for part in path.split("/") if part not in ("", ".")]
+    parts = [part for part in path.split("/") if part.strip() not in ("", ".")]
     if ".." in parts:
         raise ValueError(f"image {text!r} leaves the image folder by '..'; give paths below --images")
     if not parts:
@@ -84,6 +87,8 @@ class Collector:
         for text in local:
             try:
                 data = self.normalise(text).encode()
+            except UnicodeEncodeError:
+                raise BadText(rows.index(local[text]), f"{text!r} is not valid Unicode text") from None
             except ValueError as error:
                 raise BadText(rows.index(local[text]), str(error)) from None
             self._buffer += data

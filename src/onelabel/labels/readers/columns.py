@@ -98,7 +98,8 @@ def needed(file: Table, options: ReadOptions, option: str, names: Sequence[str])
     """
     column = optional(file, options, option, names)
     if column is None:
-        text = f"no column is called {names[0]!r}; name it: {flag(option)} NAME ({_some(file.header)})"
+        usual = names[0].rpartition(":")[2]
+        text = f"no column is called {usual!r}; name it: {flag(option)} NAME ({_some(file.header)})"
         raise LabelFileError(file.path, text, line=1)
     return column
 

@@ -43,6 +43,8 @@ def check_text(path: Path, encoding: str | None = None) -> str:
         OneLabelError: there is no such encoding.
     """
     try:
+        if not path.is_file() and path.exists():  # reading a pipe or a device may never end
+            raise LabelFileError(path, "is not a regular file")
         with path.open("rb") as stream:
             start = stream.read(8)
             if not start.removeprefix(codecs.BOM_UTF8).strip() and not stream.read(_BLOCK).strip():

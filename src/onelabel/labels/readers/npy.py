@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from onelabel.io.arrays import texts_of
 from onelabel.io.errors import LabelFileError, OneLabelError
 from onelabel.labels.datasets.common import Archive, Part, finish
 from onelabel.labels.readers.base import Loaded, Probe, Reader, ReadOptions
@@ -110,7 +111,14 @@ def read_pair(labels: Path, images: Path, split: str, classes: int) -> Part:
     image, column, value = (
         np.concatenate([np.zeros(0, np.int64), *kind]) for kind in zip(*marked, strict=True)
     )
-    return Part(split, names.tolist(), image, column, value.astype(np.int8), default)
+    return Part(split, _texts(images, names), image, column, value.astype(np.int8), default)
+
+
+def _texts(path: Path, names: NDArray[Any]) -> list[str]:
+    try:
+        return texts_of(names)
+    except ValueError as error:
+        raise LabelFileError(path, str(error)) from None
 
 
 def _any_zero(matrix: NDArray[Any]) -> bool:
@@ -134,11 +142,11 @@ def _marked(
 
 
 def _load(path: Path) -> NDArray[Any]:
+    if not path.is_file():  # reading a pipe or a device may never end
+        raise LabelFileError(path, "there is no such file; labels and image paths come as a pair")
     try:
         array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-    except FileNotFoundError:
-        raise LabelFileError(path, "there is no such file; labels and image paths come as a pair") from None
-    except (ValueError, OSError, EOFError) as error:
+    except Exception as error:  # damaged headers raise nearly every type there is
         advice = "if it holds Python objects, write it again with array.astype(str)"
         raise LabelFileError(path, f"not a NumPy array that can be read ({error}); {advice}") from None
     return array

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import count
+from itertools import count, islice
 from math import isnan
 from pathlib import Path
 from typing import Any, Protocol
@@ -95,12 +95,15 @@ class ParquetTable:
         """
         numbers = count(1)
         for batch in _batches(self.path, size):
+            lines = list(islice(numbers, batch.num_rows))
             columns = [
-                [_text(self.path, cell, row, name) for row, cell in enumerate(column.to_pylist(), start=1)]
+                [
+                    _text(self.path, cell, row, name)
+                    for row, cell in zip(lines, _cells(self.path, column, name), strict=True)
+                ]
                 for name, column in zip(self.header, batch.columns, strict=True)
             ]
-            rows = [list(row) for row in zip(*columns, strict=True)]
-            yield [next(numbers) for _ in rows], rows
+            yield lines, [list(row) for row in zip(*columns, strict=True)]
 
 
 def _open(path: Path) -> Any:
@@ -127,6 +130,14 @@ def _batches(path: Path, size: int) -> Iterator[Any]:
 def _unreadable(path: Path, error: Exception) -> LabelFileError:
     reason = (str(error).splitlines() or ["unknown fault"])[0]
     return LabelFileError(path, f"not a parquet file that can be read: {reason}; export it as CSV")
+
+
+def _cells(path: Path, column: Any, name: str) -> list[Any]:
+    try:
+        cells: list[Any] = column.to_pylist()
+    except (ValueError, OverflowError) as error:  # bytes that are no text, dates that Python does not have
+        raise LabelFileError(path, f"cells that cannot be read: {error}; leave it out", column=name) from None
+    return cells
 
 
 def _text(path: Path, cell: object, row: int, column: str) -> str:

@@ -21,7 +21,9 @@ from onelabel.labels.readers.classes import ClassList, read_classes
 from onelabel.labels.readers.encoding import check_text
 from onelabel.labels.readers.list_csv import split_labels
 
-_YOLO = re.compile(r"(\d+)( +-?\d*\.?\d+(e-?\d+)?){4,}")
+# One way to read each number: with two, a long line that is no box would take hours to refuse.
+_YOLO = re.compile(r"\d+( +-?(\d+\.\d+|\.\d+|\d+)(e-?\d+)?){4,}")
+_MOST_DIGITS = 10
 _NO_IMAGE = {"classes.txt", "readme.txt", "license.txt"}
 
 
@@ -85,8 +87,9 @@ def _classes(path: Path, options: ReadOptions, boxes: bool) -> tuple[ClassList, 
 
 
 def _box_class(file: Path, line: int, text: str, names: list[str]) -> str:
-    number = int(text.split()[0])
-    if number >= len(names):
+    digits = text.split()[0]
+    number = int(digits) if len(digits) < _MOST_DIGITS else digits
+    if isinstance(number, str) or number >= len(names):
         problem = f"class number {number}, but there are {len(names):,} classes, counted from 0"
         raise LabelFileError(file, problem, line=line)
     return names[number]
