@@ -23,7 +23,7 @@ def report(
     images: str | None = None,
     features: str | None = None,
     split: str | None = None,
-    bootstrap: int = 1000,
+    bootstrap: int | None = None,
     examples: int = 8,
     batch_size: int = 32,
     workers: int = 0,
@@ -47,7 +47,7 @@ def report(
             file it was trained on.
         split: part of --labels to judge by; by default the test images where there are splits.
         bootstrap: how many times the images (or groups) are drawn again for the interval of the mAP; 0 gives
-            none.
+            none; by default 1000, or fewer where that would take long.
         examples: photos of each kind to show; 0 for none.
         batch_size: photos per pass through the network.
         workers: extra processes that read photos.
@@ -61,7 +61,7 @@ def report(
     if labels is not None and features is None:
         images = photo_folder(labels, images, reading.get("format"))
     check_limits(batch_size=batch_size, workers=workers, max_pixels=max_pixels)
-    if bootstrap < 0 or bootstrap == 1:
+    if bootstrap is not None and (bootstrap < 0 or bootstrap == 1):
         raise OneLabelError(f"--bootstrap must be 2 or more, or 0 for no interval, not {bootstrap}")
     if examples < 0:
         raise OneLabelError(f"--examples must be 0 or more, not {examples}")

@@ -37,7 +37,7 @@ def parts_again(config: Mapping[str, Any], facts: Mapping[str, Any], class_ids: 
         if config.get("val_exhaustive") is not None:
             options["exhaustive"] = config["val_exhaustive"]
         val = load_labels(config["val"], ReadOptions(**options, class_ids=table.class_ids)).table
-    parts = divide(table, val, config["val_fraction"], config["split_seed"])
+    parts = divide(table, val, config.get("val_fraction", 0.0), config.get("split_seed", 0))
     for name, part in (("train", parts.train), ("val", parts.val)):
         _require_same(config["labels"], facts.get(name), part, class_ids)
     return parts

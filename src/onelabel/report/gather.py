@@ -6,19 +6,25 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
+
 from onelabel.evaluation.bootstrap import MapInterval, bootstrap_map
 from onelabel.io.errors import OneLabelError
+from onelabel.io.manifest import digest_json
 from onelabel.labels.table import LabelTable
 from onelabel.models.bundle import Bundle
 from onelabel.report.again import parts_again
 from onelabel.report.material import Judged, Logits, Material, read_predictions
 from onelabel.sources.grade import grade
 from onelabel.training.judge import judge, score_features
-from onelabel.training.opening import Wanted, open_wanted
+from onelabel.training.opening import Wanted, open_wanted, provenance
 from onelabel.training.pseudo import ask
 from onelabel.training.run_folder import RunFolder
+from onelabel.vlm.features import open_features
 
 T = TypeVar("T")
+_USUAL, _FEWEST, _CELLS = 1000, 200, 4 * 10**8
+"""Draws of the bootstrap: as many as usual, but no more cells than some half a minute takes."""
 _FLATTERS = "the {:,} validation images of the run"
 
 
@@ -28,7 +34,7 @@ def gather(
     *,
     given: tuple[str, LabelTable, Logits] | None = None,
     photos: str | None = None,
-    draws: int = 1000,
+    draws: int | None = None,
 ) -> Material:
     """Collect what a run left behind and what can be found again.
 
@@ -38,7 +44,7 @@ def gather(
         given: which images to judge the model by, in words, their labels and logits; by default the
             validation images of the run.
         photos: image folder; by default that of the run, if there is one.
-        draws: of the bootstrap; 0 for no interval.
+        draws: of the bootstrap; 0 for no interval, None for 1000, or fewer where that would take long.
     """
     config, gaps = run.config, list[str]()
     parts = _attempt(
@@ -62,7 +68,7 @@ def gather(
         train,
         None if train is None else _score_train(config, bundle, train, gaps),
         judged,
-        None if train is None else _grade(config, train, gaps),
+        None if train is None else _grade(config, bundle.method, train, gaps),
         None if folder is None else Path(folder),
         tuple(gaps),
     )
@@ -77,7 +83,7 @@ def _attempt(gaps: list[str], lacking: str, work: Callable[[], T]) -> T | None:
 
 
 def _judge_val(
-    run: RunFolder, bundle: Bundle, val: LabelTable | None, draws: int, gaps: list[str]
+    run: RunFolder, bundle: Bundle, val: LabelTable | None, draws: int | None, gaps: list[str]
 ) -> Judged | None:
     """Judge by the validation images; by what the run recorded of them, where their labels are gone."""
     if val is None:
@@ -95,9 +101,13 @@ def _judge_val(
     return _judge(bundle, _FLATTERS.format(len(val)), val, logits, True, draws)
 
 
-def _judge(bundle: Bundle, what: str, table: LabelTable, logits: Logits, chose: bool, draws: int) -> Judged:
+def _judge(
+    bundle: Bundle, what: str, table: LabelTable, logits: Logits, chose: bool, draws: int | None
+) -> Judged:
     found = judge(bundle, table, logits)
     interval: MapInterval | None = None
+    if draws is None:
+        draws = int(np.clip(_CELLS // max(1, logits.size), _FEWEST, _USUAL))
     if draws and found.mean_ap.classes_used:
         interval = bootstrap_map(logits, table.dense(), draws=draws, groups=table.groups)
     return Judged(what, chose, found.to_dict(), table, logits, interval)
@@ -113,23 +123,34 @@ def _score_train(
             "training labels with --labels."
         )
         return None
-    return _attempt(gaps, lacking, lambda: score_features(bundle, train, config["features"]))
+
+    def work() -> Logits:
+        if open_features(config["features"]).fingerprint != bundle.fingerprints.get("features"):
+            raise OneLabelError(f"{config['features']} does not hold the features of this run any more")
+        return score_features(bundle, train, config["features"])
+
+    return _attempt(gaps, lacking, work)
 
 
-def _grade(config: Mapping[str, Any], train: LabelTable, gaps: list[str]) -> dict[str, Any] | None:
+def _grade(
+    config: Mapping[str, Any], method: Mapping[str, Any], train: LabelTable, gaps: list[str]
+) -> dict[str, Any] | None:
     """Ask the source of the run once more for every training image, unmirrored."""
-    asked = [config.get(key) for key in ("source", "rule", "rules")]
-    if asked == [None, None, None]:
+    asked = {key: method[key] for key in ("source", "rule", "rules") if method.get(key) is not None}
+    if not asked:
         return None
-
-    source, rule, rules = asked
-    wanted = Wanted(source, rule, rules, config["vlm_store"], (config["template"],), config["seed"])
 
     def work() -> dict[str, Any]:
         if _names_code(asked):
             raise OneLabelError("their source is code of your own, and a report runs no such code")
+        templates = (method["template"],) if "template" in method else ()
+        wanted = Wanted(
+            **asked, vlm_store=config.get("vlm_store"), templates=templates, seed=int(config.get("seed", 0))
+        )
         source = open_wanted(wanted, train.classes)
         source.start(train)
+        if digest_json(provenance(source, wanted)) != digest_json(method.get("provenance")):
+            raise OneLabelError("their source is not what it was when the run was trained")
         decision = ask(source, train).decision
         assert decision is not None
         return grade(decision, train.dense(), train.class_ids).to_dict()
