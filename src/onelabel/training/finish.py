@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from onelabel.evaluation.evaluate import evaluate
+from onelabel.evaluation.evaluate import Evaluation, evaluate
 from onelabel.evaluation.selection import selection_sentence
 from onelabel.labels.table import LabelTable
 from onelabel.models.backbones import Backbone
@@ -58,19 +60,32 @@ def finish_run(
     metrics: dict[str, Any] = dict(summary)
     if parts.val is not None and trained.val_logits is not None:
         run.save_predictions(parts.val.ids, parts.val.class_ids, trained.val_logits)
-        probs, labels = bundle.probabilities(torch.from_numpy(trained.val_logits)), parts.val.dense()
-        found = evaluate(trained.val_logits, labels, parts.val.class_ids, probs={UNCALIBRATED: probs})
+        found = _evaluated(bundle, parts.val, trained.val_logits)
         metrics["val"] = found.to_dict()
         lines += ["", "validation images:", found.table(classes=5)]
-        if (rule := usual_rule(parts.val)) is not None:
-            bundle, _ = with_thresholds(bundle, parts.val, trained.val_logits, _data(run), rule)
-    lines += ["", f"decisions: threshold {bundle.thresholds.source}"]
+        bundle = _decided(bundle, parts.val, trained.val_logits, _data(run))
     write_bundle(run.bundle, bundle, overwrite=True, seen=_seen(parts, bool(bundle.thresholds.fit)))
     run.finish(metrics)
+    lines += ["", f"decisions: threshold {bundle.thresholds.source}"]
     lines += ["", f"run: {run.path}   model: {run.bundle}"]
     if backbone is not None:
         lines.append(f"next: onelabel predict {run.path} PHOTOS --out tags.csv")
     return "\n".join(lines)
+
+
+def _evaluated(bundle: Bundle, val: LabelTable, logits: NDArray[np.float32]) -> Evaluation:
+    """Return the figures on the validation images, but for decisions: thresholds are fitted to the same."""
+    probs = {UNCALIBRATED: bundle.probabilities(torch.from_numpy(logits))}
+    return evaluate(logits, val.dense(), val.class_ids, probs=probs)
+
+
+def _decided(bundle: Bundle, val: LabelTable, logits: NDArray[np.float32], data: str) -> Bundle:
+    """Return the model with thresholds that suit the validation images, where their labels can tell.
+
+    What is unknown in training keeps probabilities that mean little: with EM they stay near 0.5.
+    """
+    rule = usual_rule(val)
+    return bundle if rule is None else with_thresholds(bundle, val, logits, data, rule)[0]
 
 
 def _data(run: RunFolder) -> str:
