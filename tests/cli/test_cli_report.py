@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,10 @@ from onelabel.evaluation.curve import f1_curve
 from onelabel.evaluation.ece import calibration_error
 from onelabel.labels.readers import ReadOptions, load_labels
 from onelabel.models.bundle_read import load_bundle
+from onelabel.report.gather import gather
 from onelabel.report.text import clean
 from onelabel.training.judge import score_features
+from onelabel.training.run_folder import RunFolder
 
 
 def told(*options: str, run: str = "run", out: str = "page.html") -> dict[str, Any]:
@@ -139,6 +142,20 @@ def test_labels_that_are_not_those_of_the_run_are_not_used(desk: Desk, change: s
     assert found["thresholds"]["curve"] is None and "map_interval" in found["quality"]
 
 
+def require_unchanged(run: str) -> None:
+    """Check that a source or features that are not those of the run are not asked, and own code is not run."""
+    bundle = load_bundle(run)
+    for change, message in (
+        ({"provenance": {"changed": 1}}, "not what it was"),
+        ({"source": {"name": "os:PathLike"}}, "a report runs no such code"),
+    ):
+        other = replace(bundle, method={**bundle.method, **change})
+        found = gather(RunFolder.open(run), other, draws=0)
+        assert found.grade is None and any(message in gap for gap in found.gaps)
+    found = gather(RunFolder.open(run), replace(bundle, fingerprints={"features": {"file": "0"}}), draws=0)
+    assert found.train_logits is None and any("features of this run any more" in gap for gap in found.gaps)
+
+
 @pytest.mark.usefixtures("desk")
 def test_pseudo_labels_are_graded_as_a_set_is() -> None:
     source = ("--vlm-store", "clip-store", "--source", "vlpl")
@@ -149,6 +166,7 @@ def test_pseudo_labels_are_graded_as_a_set_is() -> None:
         trained(*options, "--select", "full")
         assert told(*light, run="new", out="set.html")["pseudo_labels"] == expected
     assert "Pseudo-labels" in page("set.html")
+    require_unchanged("new")
     shutil.rmtree("pseudo")
     found = told(*light, run="new")
     assert "pseudo_labels" not in found and any("pseudo-labels" in gap for gap in found["lacking"])
