@@ -143,7 +143,7 @@ def test_labels_that_are_not_those_of_the_run_are_not_used(desk: Desk, change: s
 
 
 def require_unchanged(run: str) -> None:
-    """Check that a source or features that are not those of the run are not asked, and own code is not run."""
+    """Check that changed sources and features are not asked, and that no code of the user is run."""
     bundle = load_bundle(run)
     for change, message in (
         ({"provenance": {"changed": 1}}, "not what it was"),
