@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.optimize import minimize  # type: ignore[import-untyped]
 
-from onelabel.evaluation import calibration_error, f1_at, f1_curve, fit_platt
+from onelabel.evaluation import calibration_error, evaluate, f1_at, f1_curve, fit_platt
 from onelabel.evaluation.calibration import platt_curve
 from onelabel.io.errors import OneLabelError
 
@@ -173,3 +173,29 @@ def test_probabilities_that_crowd_at_one_value_are_resolved() -> None:
     found = f1_curve(probs, labels)
     assert found.best_f1 > found.half_f1 + 0.2
     assert ((found.thresholds > 0.499) & (found.thresholds < 0.501)).sum() > 100
+
+
+# -- in an evaluation ---
+
+
+def test_thresholds_are_in_the_unit_of_the_last_probabilities_and_ranking_in_that_of_the_scores() -> None:
+    rng = np.random.default_rng(0)
+    labels = np.where(rng.random((60, 2)) < 0.4, 1, -1).astype(np.int8)
+    logits = 40 * labels + rng.normal(size=labels.shape)  # the sigmoid of most is exactly 0 or 1
+    probs = {"before": sigmoid(logits), "after": sigmoid(logits / 40)}
+    found = evaluate(logits, labels, ["a", "b"], [0.6, 0.7], probs=probs, warnings=["seen before"])
+    assert found.f1 is not None and found.f1_curve is not None
+    np.testing.assert_array_equal(found.f1.predicted, (probs["after"] >= [0.6, 0.7]).mean(axis=0))
+    assert found.mean_ap.value == 1 and found.notes[0] == "seen before"
+    content = found.to_dict()
+    for entry, part in zip(content["calibration"], probs.values(), strict=True):
+        assert entry["ece"] == calibration_error(part, labels).value
+    assert content["per_class"][1]["ece"] == calibration_error(probs["after"], labels).per_class[1]
+    assert found.table().count("calibration error (classwise ECE)") == 2
+
+
+def test_without_known_absences_nothing_is_said_of_calibration() -> None:
+    probs, labels = np.array([[0.9, 0.2], [0.4, 0.6]]), np.array([[1, 0], [0, 1]], np.int8)
+    found = evaluate(probs, labels, ["a", "b"], 0.5, probs={"raw": probs})
+    assert found.to_dict()["f1_curve"] is None and found.to_dict()["calibration"][0]["ece"] is None
+    assert "calibration error" not in found.table() and "at 0.5, at best" not in found.table()
