@@ -1,19 +1,18 @@
-"""Every method on real features with single positives: test mAP, paired seeds, as a Markdown table.
+"""Every method on real features with single positives, by ``onelabel compare``, and what the choice costs.
 
-    ONELABEL_DATA=DIR python benchmarks/methods_on_features.py > table.md
-    ONELABEL_DATA=DIR python benchmarks/methods_on_features.py --quick      (1 seed, few epochs)
+    ONELABEL_DATA=DIR python benchmarks/methods_on_features.py --out OUT > tables.md
+    ONELABEL_DATA=DIR python benchmarks/methods_on_features.py --out OUT --quick       (1 seed, few epochs)
+    ONELABEL_DATA=DIR python benchmarks/methods_on_features.py --out OUT --methods an,em,wan --sets yeast
+
+Prints test mAP by method and set, with epoch and settings chosen by labels that methods may see (observed)
+and by complete validation labels (full), as the papers do; then how much the first loses against the second.
+Interrupted, the same command goes on.
 
 Each seed fixes the split, the one observed label of each training image, the first weights of the head, the
 order of the images and the random numbers of the methods, so the methods of a column are paired. A linear
-head is trained with Adam; the epoch with the highest mAP on completely labelled validation images is kept,
-which is more than single positives allow and is what the papers do. Every method has its default parameters,
-one setting for all sets, not tuned; k, the expected number of positives, is the mean of the training images'
-complete labels. Batches of 16, learning rate 1e-3, or 1e-2 on emotions, which has 23 batches per epoch.
-Chance is the mean prevalence of the classes; random scores come out a little higher, the more so the fewer
-test images a class has.
-
-In head training role-li is role but for a restart of the estimator after 5/7 of the epochs, and em-apl is em
-for the first half: where an earlier epoch is kept, the two agree to the digit.
+head is trained with Adam. Every method has its default parameters; learning rate and start of the head are
+chosen from the same few. Features of yeast and emotions have units of their own and are brought to mean 0 and
+deviation 1 first.
 
 Losses that train on pseudo-labels need a source of them. There is no vision-language model for these
 features, so a stand-in takes its place: the ten nearest training images vote with their observed label, and a
@@ -26,190 +25,152 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-import tempfile
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from onelabel.evaluation.metrics import mean_average_precision
-from onelabel.io.ids import IdTable
-from onelabel.io.progress import progress
-from onelabel.labels.simulate import observe
+from onelabel.compare.contenders import CHANCE, names_of
+from onelabel.compare.plan import Plan
+from onelabel.compare.problem import Data
+from onelabel.compare.run import compare
+from onelabel.compare.statistics import paired
+from onelabel.compare.summary import Row, Summary, differences
 from onelabel.labels.table import LabelTable
-from onelabel.methods.registry import catalogue, create
-from onelabel.sources.file import FileSource
 from onelabel.training.features import FeatureRows
-from onelabel.training.heads import score, train_head
-from onelabel.training.parts import Parts
-from onelabel.training.recipe import Recipe
-from onelabel.training.settings import Settings
-from onelabel.vlm.features import ArrayStore
+from onelabel.vlm.features import open_features
 
 Matrix = NDArray[Any]
 NEIGHBOURS, VOTES = 10, 0.3
-FULL = "bce, complete labels"
-METHODS = tuple(entry.name for entry in catalogue() if not entry.source)
-SOURCED = ", ".join(entry.name for entry in catalogue() if entry.source)
-
-
-@dataclass(frozen=True)
-class DataSet:
-    """Features (N, D) and complete labels (N, C), 1 or 0; ``test`` (N,) where a split is given.
-
-    Args:
-        scaled: bring every feature to mean 0 and deviation 1 over the training rows, which features of
-            arbitrary units need; features of a network stay as they are.
-        lr: learning rate.
-    """
-
-    name: str
-    features: Matrix
-    labels: Matrix
-    test: Matrix | None
-    scaled: bool
-    lr: float
-
-
-FILES: dict[str, tuple[str, bool, float]] = {
-    "ucm": ("features/ucm_mobilenetv2.npz", False, 1e-3),
-    "yeast": ("tabular/yeast.npz", True, 1e-3),
-    "emotions": ("tabular/emotions.npz", True, 1e-2),
+SOURCE, FEATURES = "methods_on_features:NeighbourVotes", "ONELABEL_BENCHMARK_FEATURES"
+SELECTS: tuple[Literal["observed", "full"], ...] = ("observed", "full")
+FILES: dict[str, tuple[str, bool]] = {
+    "ucm": ("features/ucm_mobilenetv2.npz", False),
+    "yeast": ("tabular/yeast.npz", True),
+    "emotions": ("tabular/emotions.npz", True),
 }
 
 
-def load(name: str, folder: Path) -> DataSet:
-    """Read one of the sets."""
-    file, scaled, lr = FILES[name]
-    with np.load(folder / file, allow_pickle=False) as arrays:
-        test = arrays["split"] == "test" if "split" in arrays else None
-        return DataSet(name, arrays["X"], arrays["Y"], test, scaled, lr)
+class NeighbourVotes:
+    """A stand-in for a source of pseudo-labels; the features are those of the file in ``FEATURES``."""
 
+    def start(self, table: LabelTable) -> None:
+        """Ask the neighbours of every training image."""
+        rows = FeatureRows(open_features(os.environ[FEATURES]), table)
+        votes = neighbours_vote(rows.batch(np.arange(len(table))).numpy(), table.dense())
+        self.votes = torch.from_numpy(votes.astype(np.float32))
 
-@dataclass(frozen=True)
-class Problem:
-    """One data set under one seed: all that the methods share."""
-
-    store: ArrayStore
-    parts: Parts
-    full: LabelTable
-    test: LabelTable
-    pseudo: Path
-    settings: Settings
-
-    @property
-    def expected(self) -> float:
-        return float((self.full.dense() == 1).sum(axis=1).mean())
-
-    @property
-    def chance(self) -> float:
-        """Mean prevalence of the classes among the test images: the mAP of random scores."""
-        return float((self.test.dense() == 1).mean())
-
-
-def make_problem(data: DataSet, seed: int, epochs: int, folder: Path) -> Problem:
-    """Draw split and observed labels."""
-    rng = np.random.default_rng(seed)
-    order = rng.permutation(len(data.labels))
-    held_out = np.zeros(len(order), bool) if data.test is None else data.test[order]
-    rest, test = order[~held_out], order[held_out]
-    if data.test is None:
-        test, rest = np.split(rest, [len(rest) // 5])
-    val, train = np.split(rest, [len(rest) // 5])
-    features = standardised(data.features, train) if data.scaled else data.features
-    ids, classes = (
-        np.array([f"row{n}" for n in range(len(order))]),
-        [f"c{c}" for c in range(data.labels.shape[1])],
-    )
-    complete = np.where(data.labels == 1, 1, -1).astype(np.int8)
-
-    def table(rows: Matrix, labels: Matrix) -> LabelTable:
-        return LabelTable.from_dense(ids[rows].tolist(), classes, labels)
-
-    observed = observe(complete[train], seed=seed)
-    pseudo = folder / f"{data.name}-{seed}.npz"
-    np.savez(pseudo, ids=ids[train], classes=classes, pseudo=neighbours_vote(features[train], observed))
-    settings = Settings(epochs=epochs, lr=data.lr, select="full", mirror=False, seed=seed)
-    return Problem(
-        ArrayStore(IdTable.from_strings(ids.tolist()), features),
-        Parts(table(train, observed), table(val, complete[val]), ()),
-        table(train, complete[train]), table(test, complete[test]), pseudo, settings,
-    )  # fmt: skip
-
-
-def standardised(features: Matrix, train: Matrix) -> Matrix:
-    """Bring features to mean 0 and deviation 1 over the training rows."""
-    mean, deviation = features[train].mean(axis=0), features[train].std(axis=0)
-    scaled: Matrix = (features - mean) / np.where(deviation > 0, deviation, 1.0)
-    return scaled
+    def pseudo(
+        self,
+        index: Tensor,
+        labels: Tensor,
+        mirrored: Tensor,  # noqa: ARG002 (part of the interface)
+        epoch: int,  # noqa: ARG002 (likewise)
+    ) -> tuple[Tensor, Tensor]:
+        """Return what more than 0.3 of the neighbours show, and the share that do."""
+        found = (self.votes[index] > VOTES).to(torch.int8)
+        return torch.where(labels == 0, found, torch.zeros_like(found)), self.votes[index]
 
 
 def neighbours_vote(features: Matrix, observed: Matrix) -> Matrix:
-    """Return pseudo-labels (N, C): +1 for classes that more than 0.3 of the ten nearest images show."""
+    """Return for each row and class the share of the ten nearest other rows that are marked present."""
     x = torch.from_numpy(features.astype(np.float32))
     distance = torch.cdist(x, x).fill_diagonal_(float("inf"))
     nearest = distance.topk(min(NEIGHBOURS, len(x) - 1), largest=False).indices.numpy()
-    votes = (observed == 1)[nearest].mean(axis=1)
-    pseudo: Matrix = (votes > VOTES).astype(np.int8)
-    return pseudo
+    votes: Matrix = (observed == 1)[nearest].mean(axis=1)
+    return votes
 
 
-def test_map(method: str, problem: Problem) -> float:
-    """Train one head and return its mAP on the test images."""
-    parts, name = problem.parts, method
-    if method == FULL:
-        parts, name = replace(parts, train=problem.full), "bce"
-    built = create(name)
-    source = FileSource(problem.pseudo) if built.needs_source else None
-    recipe = Recipe(parts, built, problem.settings, source, problem.expected)
-    train, val = (FeatureRows(problem.store, table) for table in (parts.train, problem.parts.val) if table)
-    trained = train_head(train, val, recipe)
-    logits = score(trained.head, FeatureRows(problem.store, problem.test))
-    return mean_average_precision(logits, problem.test.dense()).value
+def prepare(name: str, folder: Path, out: Path) -> tuple[LabelTable, str]:
+    """Return the complete labels of a set, and the path of its features as ``compare`` reads them."""
+    file, scaled = FILES[name]
+    with np.load(folder / file, allow_pickle=False) as arrays:
+        x, y = arrays["X"], arrays["Y"]
+        split = arrays["split"].tolist() if "split" in arrays else None
+    if scaled:
+        x = (x - x.mean(axis=0)) / np.where(x.std(axis=0) > 0, x.std(axis=0), 1.0)
+    ids = [f"row{row}" for row in range(len(y))]
+    out.mkdir(parents=True, exist_ok=True)
+    np.savez(out / f"{name}.npz", X=x.astype(np.float32), ids=ids)
+    classes = [f"class {column}" for column in range(y.shape[1])]
+    table = LabelTable.from_dense(ids, classes, np.where(y == 1, 1, -1))
+    return (with_split(table, split) if split else table), str(out / f"{name}.npz")
 
 
-Results = dict[str, dict[str, list[float]]]
-"""Test mAP by method and data set, a number for each seed; "chance" is one of the methods."""
+def with_split(table: LabelTable, split: Sequence[str]) -> LabelTable:
+    """Return the table with a part for each row."""
+    names = sorted(set(split))
+    codes = np.array([names.index(part) for part in split], np.int8)
+    return replace(table, splits=codes, split_names=tuple(names))
 
 
-def run(
-    folder: Path, sets: Sequence[str], methods: Sequence[str], seeds: Sequence[int], epochs: int
-) -> Results:
-    """Train every method on every set with every seed."""
-    results: Results = {name: {key: [] for key in sets} for name in ("chance", *methods)}
-    with (
-        tempfile.TemporaryDirectory() as scratch,
-        progress("train", len(methods) * len(sets) * len(seeds), "heads") as advance,
-    ):
-        for key, seed in ((key, seed) for key in sets for seed in seeds):
-            problem = make_problem(load(key, folder), seed, epochs, Path(scratch))
-            results["chance"][key].append(problem.chance)
-            for name in methods:
-                results[name][key].append(test_map(name, problem))
-                advance()
-    return results
+def run(given: argparse.Namespace) -> dict[str, dict[str, Summary]]:
+    """Compare on each set, choosing by either; return the results by set, then by choice."""
+    found: dict[str, dict[str, Summary]] = {}
+    for name in given.sets:
+        table, features = prepare(name, Path(given.data), Path(given.out))
+        os.environ[FEATURES] = features
+        for select in SELECTS:
+            plan = Plan(
+                names_of(given.methods), (SOURCE,), given.seeds, simulate=True, epochs=given.epochs,
+                lrs=tuple(given.lrs), select=select, features=features,
+            )  # fmt: skip
+            folder = str(Path(given.out) / f"{name}-{select}")
+            found.setdefault(name, {})[select] = compare(Data(table), plan, folder, jobs=given.jobs)
+    return found
 
 
-def at_chance(results: Results) -> Iterator[str]:
-    """Name the methods that do not beat chance, with their data set."""
-    for name, by_set in results.items():
-        for key, values in by_set.items():
-            if name != "chance" and not np.mean(values) > np.mean(results["chance"][key]):
-                yield f"{name} on {key}"
-
-
-def markdown(results: Results) -> str:
+def methods_table(results: Mapping[str, Mapping[str, Summary]]) -> str:
     """Lay out test mAP in per cent, mean ± deviation over the seeds."""
-    sets = list(results["chance"])
-    lines = ["| method | " + " | ".join(sets) + " |", "|---" * (len(sets) + 1) + "|"]
-    for name, by_set in results.items():
-        cells = (f"{100 * np.mean(v):.1f} ± {100 * np.std(v, ddof=len(v) > 1):.1f}" for v in by_set.values())
-        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    columns = [(name, select) for name in results for select in SELECTS]
+    rows = [row for by in results.values() for row in by["full"].rows if row.values]
+    keys = dict.fromkeys(row.key for row in rows if not row.key.startswith("zero-shot"))
+    lines = ["| method | " + " | ".join(f"{name}, {select}" for name, select in columns) + " |"]
+    lines.append("|---" * (len(columns) + 1) + "|")
+    for key in keys:
+        cells = [_spread(results[name][select].row(key)) for name, select in columns]
+        lines.append(f"| {key.replace(SOURCE, 'votes')} | {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def _spread(row: Row | None) -> str:
+    if row is None:
+        return ""
+    return f"{100 * row.mean:.1f}" + ("" if np.isnan(row.sd) else f" ± {100 * row.sd:.1f}")
+
+
+def selection_table(results: Mapping[str, Mapping[str, Summary]]) -> str:
+    """Say how much test mAP is lost where observed labels choose, over all methods, paired by seed."""
+    heads = ("set", "methods", "observed − full [95 %]", "worst method", "first by observed", "first by full")
+    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+    for name, by in results.items():
+        pairs = [(row, by["full"].row(row.key)) for row in by["observed"].ranked]
+        lost = {row.key: np.array(differences(row, other)) for row, other in pairs if other is not None}
+        mean = paired(np.mean(list(lost.values()), axis=0).tolist())
+        worst = min(lost, key=lambda key: float(lost[key].mean()))
+        firsts = [f"{found.ranked[0].key} {100 * found.ranked[0].mean:.1f}" for found in by.values()]
+        interval = f"{100 * mean.mean:+.2f} [{100 * mean.low:+.2f}, {100 * mean.high:+.2f}]"
+        cells = [name, str(len(lost)), interval, f"{worst} {100 * lost[worst].mean():+.1f}", *firsts]
+        lines.append(f"| {' | '.join(cells)} |".replace(SOURCE, "votes"))
+    return "\n".join(lines)
+
+
+def at_chance(results: Mapping[str, Mapping[str, Summary]]) -> list[str]:
+    """Name the methods that do not beat chance, with their data set."""
+    found = []
+    for name, by in results.items():
+        chance = by["full"].row(CHANCE)
+        found += [
+            f"{row.key} on {name}"
+            for row in by["full"].ranked
+            if chance is not None and row.mean <= chance.mean
+        ]
+    return found
 
 
 def main() -> int:
@@ -217,23 +178,25 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--data", default=os.environ.get("ONELABEL_DATA"), help="folder; ONELABEL_DATA")
+    parser.add_argument("--out", required=True, help="folder for the comparisons")
     parser.add_argument("--sets", nargs="+", default=list(FILES), choices=list(FILES))
-    parser.add_argument("--methods", nargs="+", default=[FULL, *METHODS])
+    parser.add_argument("--methods", default="all")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--epochs", type=int, default=25)
+    parser.add_argument("--lrs", type=float, nargs="+", default=[1e-3, 1e-2])
+    parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--quick", action="store_true", help="1 seed, 5 epochs")
     given = parser.parse_args()
     if given.data is None:
         parser.error("give --data or set ONELABEL_DATA")
-    torch.set_num_threads(1)
-    seeds, epochs = (1, 5) if given.quick else (given.seeds, given.epochs)
-    results = run(Path(given.data), given.sets, given.methods, range(seeds), epochs)
-    print(
-        f"Test mAP in per cent, mean ± standard deviation of {seeds} seeds, {epochs} epochs, linear head.\n"
-    )
-    print(markdown(results))
-    print(f"\nNot run: {SOURCED} (needs a vision-language model; its loss is in the table).")
-    losers = list(at_chance(results))
+    if given.quick:
+        given.seeds, given.epochs = 1, 5
+    results = run(given)
+    print(f"Test mAP in per cent, {given.seeds} seeds, {given.epochs} epochs, linear head.\n")
+    print(methods_table(results))
+    print("\nChosen by observed labels against chosen by complete labels, points of test mAP.\n")
+    print(selection_table(results))
+    losers = at_chance(results)
     print(f"\nNot above chance: {', '.join(losers) or 'none'}.")
     return 1 if losers else 0
 
