@@ -18,6 +18,9 @@ onelabel ablate cub.csv --study grid --thresholds 0.01,0.03,0.05 --features f --
 onelabel ablate labels.csv --study negatives --seeds 0,1,2 --features features --vlm-store clip --out delta
 onelabel ablate labels.csv --study smoothing --images photos --backbone resnet50 --vlm-store clip --out rho
 """
+_FOR_FINE_TUNING = {
+    "head_lr_multiplier": 1.0, "photo_size": None, "precision": "32", "workers": 1, "max_pixels": 100_000_000,
+}  # fmt: skip
 
 
 def ablate(
@@ -99,6 +102,7 @@ def ablate(
         raise OneLabelError("give either --features STORE or --backbone NAME with --images DIR")
     if backbone is not None and images is None:
         raise OneLabelError("--backbone reads photos: give their folder with --images DIR")
+    _refuse_useless(features, locals())
     check_limits(
         batch_size=batch_size, max_pixels=max_pixels, split_seed=split_seed, val_fraction=val_fraction,
         workers=workers,
@@ -116,3 +120,13 @@ def ablate(
     shared = {key: value for key, value in locals().items() if key not in ("reading", "values", "seeds")}
     table = read_labels(labels, images=images, **reading)
     return start(shared, table)
+
+
+def _refuse_useless(features: str | None, given: Mapping[str, Any]) -> None:
+    """Refuse options of fine-tuning where heads are trained on features."""
+    for option, usual in _FOR_FINE_TUNING.items():
+        if features is not None and given[option] != usual:
+            raise OneLabelError(
+                f"--{option.replace('_', '-')} is for fine-tuning (--backbone) and does nothing with "
+                "--features: leave it out"
+            )

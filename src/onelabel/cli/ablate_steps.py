@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from onelabel.cli.choices import METHOD, SOURCE, complete
 from onelabel.io.errors import OneLabelError
 from onelabel.labels.table import LabelTable
@@ -64,6 +66,8 @@ def _settings(given: Mapping[str, Any]) -> Settings:
 def _network(given: Mapping[str, Any]) -> Any:
     if given["backbone"] is None:
         return open_features(given["features"])
+    if given["precision"] == "16" and not torch.accelerator.is_available():
+        raise OneLabelError("--precision 16 needs a GPU and there is none: use bf16 or 32")
     return Photos(
         given["backbone"], given["images"], given["photo_size"], given["precision"], given["workers"],
         given["max_pixels"],
