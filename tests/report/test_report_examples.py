@@ -21,7 +21,7 @@ from onelabel.report.examples import (
     image_f1,
     lowest,
     margins,
-    most_called,
+    surest,
     thumbnails,
 )
 
@@ -68,17 +68,16 @@ def test_what_ranks_images_is_what_it_says(pair: Pair) -> None:
     np.testing.assert_allclose(doubts(surplus), [slow_doubt(row) for row, _ in rows], atol=1e-9)
 
 
-@given(surplus_and_labels(), st.integers(0, 7))
-def test_the_surest_calls_are_found_one_an_image(pair: Pair, count: int) -> None:
+@given(surplus_and_labels())
+def test_the_surest_call_of_an_image_is_allowed_and_called(pair: Pair) -> None:
     surplus, labels = pair
-    found = most_called(surplus, labels == 0, count)
-    assert all(labels[entry] == 0 and surplus[entry] >= 0 for entry in found)
-    best = [
-        max((s for s, y in zip(*row, strict=True) if y == 0), default=-1.0) for row in zip(*pair, strict=True)
-    ]
-    expected = sorted((value for value in best if value >= 0), reverse=True)[:count]
-    assert [surplus[entry] for entry in found] == expected
-    assert len({row for row, _ in found}) == len(found)
+    columns, values = surest(surplus, labels == 0)
+    for row, (s, y) in enumerate(zip(surplus.tolist(), labels.tolist(), strict=True)):
+        called = [a for a, b in zip(s, y, strict=True) if b == 0 and a >= 0]
+        if not called:
+            assert math.isnan(values[row])
+        else:
+            assert values[row] == max(called) == s[columns[row]] and y[columns[row]] == 0
 
 
 @given(arrays(np.float64, 7, elements=st.sampled_from([math.nan, math.inf, -1.0, 0.0, 2.0])))

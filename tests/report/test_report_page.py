@@ -193,3 +193,11 @@ def test_the_building_blocks_load_no_library() -> None:
     code = "import sys, onelabel.report.page, onelabel.report.figures; "
     code += "sys.exit(bool({'jinja2', 'matplotlib', 'torch'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_example_of_the_document_makes_a_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "report.md").read_text("utf-8")
+    (code,) = re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    subprocess.run([sys.executable, "-c", code], check=True)
+    assert "<svg" in (tmp_path / "two.html").read_text("utf-8") and (tmp_path / "two.json").is_file()

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,19 +12,23 @@ from onelabel.labels.table import LabelTable
 from onelabel.report.about_run import Part
 from onelabel.report.examples import (
     Example,
+    Labels,
+    Surplus,
     doubts,
     example,
     image_f1,
     lowest,
     margins,
-    most_called,
+    surest,
     thumbnails,
+    weakest_present,
 )
 from onelabel.report.material import Logits, Material
 from onelabel.report.page import Block, Heading, Note, Photo, Photos, Section, Table, Text
 
 Group = tuple[str, str, list[tuple[Example, list[str]]]]
 """Title, what it shows, and each image with the lines under it."""
+_ROWS_AT_ONCE = 8192
 
 
 def examples_section(material: Material, count: int, max_pixels: int) -> Part:
@@ -59,23 +62,40 @@ def _judged_groups(material: Material, count: int) -> list[Group]:
     judged = material.judged
     if judged is None or judged.table is None or judged.logits is None:
         return []
-    surplus, labels = material.surplus(judged.logits), judged.table.dense()
+    table, logits = judged.table, judged.logits
 
     def members(rows: Sequence[int]) -> list[tuple[Example, list[str]]]:
-        found = [example(judged.table.ids.text(r), surplus[r], labels[r], material.names) for r in rows]  # type: ignore[union-attr]
+        index = np.array(rows, np.int64)
+        parts = zip(rows, material.surplus(logits[index]), table.rows(index), strict=True)
+        found = [example(table.ids.text(row), above, known, material.names) for row, above, known in parts]
         return [(one, one.lines()) for one in found]
 
-    f1, margin = image_f1(surplus, labels), margins(surplus, labels)
-    groups: list[Group] = []
+    f1, margin, low, doubt = _by_rows(
+        material, table, logits, (image_f1, margins, weakest_present, lambda surplus, _: doubts(surplus))
+    )
+    groups: list[Group] = [("Worst", _WORST_OF_POSITIVES, members(lowest(low, count)))]
     if np.isfinite(f1).any():
         groups = [
             ("Best", _BEST, members(lowest(-f1, count, ties=-margin))),
             ("Worst", _WORST, members(lowest(f1, count, ties=margin))),
         ]
-    else:
-        weakest = np.where(labels > 0, surplus, np.inf).min(axis=1)
-        groups = [("Worst", _WORST_OF_POSITIVES, members(lowest(weakest, count)))]
-    return [*groups, ("Most uncertain", _UNCERTAIN, members(lowest(-doubts(surplus), count)))]
+    return [*groups, ("Most uncertain", _UNCERTAIN, members(lowest(-doubt, count)))]
+
+
+def _by_rows(
+    material: Material,
+    table: LabelTable,
+    logits: Logits,
+    measures: Sequence[Callable[[Surplus, Labels], NDArray[np.float64]]],
+) -> list[NDArray[np.float64]]:
+    """Return each measure of each image, (N,), without ever holding all labels at once."""
+    found: list[list[NDArray[np.float64]]] = [[] for _ in measures]
+    for first in range(0, len(table), _ROWS_AT_ONCE):
+        index = np.arange(first, min(first + _ROWS_AT_ONCE, len(table)))
+        surplus, labels = material.surplus(logits[index]), table.rows(index)
+        for values, measure in zip(found, measures, strict=True):
+            values.append(measure(surplus, labels))
+    return [np.concatenate(values) for values in found]
 
 
 _BEST = "Highest F1 of the decisions on the image; of equals, those whose classes are furthest apart."
@@ -99,33 +119,36 @@ def _missing_groups(material: Material, count: int) -> list[Group]:
 
 def _missing(material: Material, table: LabelTable, logits: Logits, what: str, count: int) -> list[Group]:
     """Return what is called most surely without being marked present: unknown, and absent."""
-    labels, surplus = table.dense(), material.surplus(logits)
-    unknown: NDArray[np.bool_] = labels == 0
     groups: list[Group] = []
-    for title, allowed, text in (
-        (
-            "Likely missing positives",
-            unknown,
-            "Nobody said whether the class is there; the model is sure that it is",
-        ),
-        (
-            "Marked absent, called present",
-            labels < 0,
-            "The model is sure of a class that is marked absent: a mistake of the model or of the labels",
-        ),
+    for title, sign, text in (
+        ("Likely missing positives", 0, _LIKELY),
+        ("Marked absent, called present", -1, _MARKED_ABSENT),
     ):
-        found = most_called(surplus, allowed, count)
-        if found:
-            members = [_call(material, table, logits, row, column) for row, column in found]
+
+        def call(surplus: Surplus, labels: Labels, sign: int = sign) -> NDArray[np.float64]:
+            return surest(surplus, labels == sign)[1]
+
+        (best,) = _by_rows(material, table, logits, [call])
+        rows = lowest(-best, count)
+        if rows:
+            members = [_call(material, table, logits, row, sign) for row in rows]
             groups.append((title, f"{text} ({what}).", members))
     return groups
 
 
+_LIKELY = "Nobody said whether the class is there; the model is sure that it is"
+_MARKED_ABSENT = "The model is sure of a class that is marked absent: a mistake of the model or of the labels"
+
+
 def _call(
-    material: Material, table: LabelTable, logits: Logits, row: int, column: int
+    material: Material, table: LabelTable, logits: Logits, row: int, sign: int
 ) -> tuple[Example, list[str]]:
-    prob: Any = material.probs(logits[row : row + 1])[0, column]
-    marked = [material.names[c] for c in np.flatnonzero(table.rows(np.array([row]))[0] > 0)]
-    name = material.names[column]
-    found = Example(table.ids.text(row), open=(name,))
+    """Return the class of one image that is called most surely among those marked with ``sign``."""
+    index = np.array([row])
+    labels = table.rows(index)
+    column = int(surest(material.surplus(logits[index]), labels == sign)[0][0])
+    name, prob = material.names[column], material.probs(logits[index])[0, column]
+    marked = [material.names[c] for c in np.flatnonzero(labels[0] > 0)]
+    called = {"open" if sign == 0 else "false": (name,)}
+    found = Example(table.ids.text(row), **called)
     return found, [f"{name}, probability {prob:.2f}", f"marked: {', '.join(marked[:5]) or 'nothing'}"]

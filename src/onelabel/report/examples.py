@@ -71,11 +71,22 @@ def margins(surplus: Surplus, labels: Labels) -> NDArray[np.float64]:
         >>> margins(np.array([[2.0, -1.0, 0.5], [1.0, 0.0, 0.0]]), np.array([[1, -1, -1], [1, 0, 0]]))
         array([1.5, nan])
     """
-    weakest = np.where(labels > 0, surplus, np.inf).min(axis=1, initial=np.inf)
+    weakest = weakest_present(surplus, labels)
     strongest = np.where(labels < 0, surplus, -np.inf).max(axis=1, initial=-np.inf)
     with np.errstate(invalid="ignore"):
         margin = weakest - strongest
     return np.where(np.isfinite(margin), margin, np.nan)
+
+
+def weakest_present(surplus: Surplus, labels: Labels) -> NDArray[np.float64]:
+    """Return the surplus of the weakest class known present, (N,); infinite for an image without any.
+
+    Example:
+        >>> weakest_present(np.array([[2.0, -1.0], [1.0, 0.0]]), np.array([[1, 1], [0, 0]]))
+        array([-1., inf])
+    """
+    weakest: NDArray[np.float64] = np.where(labels > 0, surplus, np.inf).min(axis=1, initial=np.inf)
+    return weakest
 
 
 def image_f1(surplus: Surplus, labels: Labels) -> NDArray[np.float64]:
@@ -105,18 +116,17 @@ def doubts(surplus: Surplus) -> NDArray[np.float64]:
     return np.asarray(entropy.mean(axis=1) / np.log(2))
 
 
-def most_called(surplus: Surplus, allowed: NDArray[np.bool_], count: int) -> list[tuple[int, int]]:
-    """Return (row, class) of the allowed entries with the highest surplus, one an image, only called ones.
+def surest(surplus: Surplus, allowed: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """Return the allowed class of each image with the highest surplus, and that; NaN where none is called.
 
     Example:
-        >>> most_called(np.array([[2.0, 3.0], [1.0, -1.0], [-1.0, -2.0]]), np.ones((3, 2), bool), 5)
-        [(0, 1), (1, 0)]
+        >>> surest(np.array([[2.0, 3.0], [1.0, -1.0], [-1.0, -2.0]]), np.ones((3, 2), bool))
+        (array([1, 0, 0]), array([ 3.,  1., nan]))
     """
     values = np.where(allowed, surplus, -np.inf)
     columns = values.argmax(axis=1)
     best = values[np.arange(len(values)), columns]
-    rows = np.argsort(-best, kind="stable")[:count]
-    return [(int(row), int(columns[row])) for row in rows if best[row] >= 0]
+    return columns, np.where(best >= 0, best, np.nan)
 
 
 def lowest(values: NDArray[np.float64], count: int, ties: NDArray[np.float64] | None = None) -> list[int]:
