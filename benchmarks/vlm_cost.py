@@ -190,7 +190,7 @@ def wall(loop: float, embedding: float, stored: float, classifier: float) -> Non
     for epochs in (8, 10):
         whole, first, later = epochs * slow, embedding + epochs * fast, epochs * fast
         alone = epochs * loop / (embedding + epochs * stored)
-        print(f"computed  {epochs:2d} epochs with the classifier: {whole:.0f} s in the loop, {first:.0f} s first "
+        print(f"computed  {epochs:2d} epochs with it: {whole:.0f} s in the loop, {first:.0f} s first "
               f"({whole / first:.1f} times faster), {later:.0f} s later ({whole / later:.1f} times); "
               f"pseudo-labels alone {alone:.1f} times first")  # fmt: skip
 

@@ -31,7 +31,9 @@ class FakeStore:
         self.data = rng.normal(size=(N, 2, D)).astype(np.float32)
 
     def rows(self, index: ArrayLike, mirrored: ArrayLike | None = None) -> NDArray[np.float32]:
-        bits = np.zeros(np.shape(index), np.intp) if mirrored is None else np.asarray(mirrored, np.intp)
+        shape = (*np.asarray(index).shape, 1)
+        assert np.asarray(mirrored).shape == shape, "of many views the first alone is read"
+        bits = np.asarray(mirrored).astype(np.intp)[:, 0]
         assert self.mirrored or not bits.any()
         out: NDArray[np.float32] = self.data[np.asarray(index), bits][:, None]
         return out

@@ -75,3 +75,11 @@ def test_swapping_seed_and_epoch_gives_other_bits() -> None:
 
 def test_no_rows_give_no_bits() -> None:
     assert mirror_bits(0, 1, []).shape == (0,)
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 100), st.lists(st.integers(0, 10**9), max_size=9))
+def test_many_views_at_once_are_the_same_bits(seed: int, epoch: int, rows: list[int]) -> None:
+    found = mirror_bits(seed, epoch, rows, range(1, 18))
+    assert found.shape == (len(rows), 17)
+    for view in range(1, 18):
+        np.testing.assert_array_equal(found[:, view - 1], mirror_bits(seed, epoch, rows, view))

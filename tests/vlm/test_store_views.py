@@ -48,6 +48,15 @@ def test_every_view_and_mirror_image_has_its_row(photos: Any, tmp_path: Path, ba
     np.testing.assert_allclose(one, expected[index, :, bits[:, 0]], rtol=HALF, atol=1e-5)
 
 
+def test_bits_of_fewer_views_read_those_alone(photos: Any, tmp_path: Path) -> None:
+    store = photos.write(tmp_path / "store", views=PLAN)
+    rng = np.random.default_rng(1)
+    index, bits = rng.integers(0, 23, 40), rng.integers(0, 2, (40, 5))
+    for views in range(1, 6):
+        found = store.rows(index, bits[:, :views])
+        np.testing.assert_array_equal(found, store.rows(index, bits)[:, :views])
+
+
 def test_no_call_of_the_encoder_sees_more_views_than_asked(photos: Any, tmp_path: Path) -> None:
     sizes: list[int] = []
 

@@ -12,7 +12,8 @@ def demo(*, out: str = "demo", quick: bool = False, overwrite: bool = False) -> 
     """Show everything on toy scenes: what one label per image costs, and how much of it methods win back.
 
     Draws scenes of 16 everyday objects, hides all labels but one per training scene, and trains with all
-    labels, AN (unknown is absent), EM and VLPL. Needs no network and no GPU; two to three minutes on 2 cores.
+    labels, AN (unknown is absent), EM, VLPL and AEVLP. Needs no network and no GPU; about three minutes on 2
+    cores.
 
     Args:
         out: folder for scenes, labels, models and pictures.

@@ -26,7 +26,7 @@ def embed(
     views: str = "global",
     preprocess: str = "encoder",
     mirrored: bool = True,
-    batch_size: int = 32,
+    batch_size: int | None = None,
     workers: int = 1,
     max_pixels: int = 100_000_000,
     device: str = "cpu",
@@ -46,7 +46,7 @@ def embed(
         views: what is encoded of each photo: global, grid:G, grid:G+overlap or pyramid:G.
         preprocess: encoder (its own), released-vlpl or released-aevlp (as those codes do).
         mirrored: also encode the mirror image of each photo, for training with mirroring.
-        batch_size: views per pass through the network.
+        batch_size: views per call of the network; by default what a short trial finds fastest.
         workers: extra processes that read photos; 0 for none.
         max_pixels: largest allowed width × height of a photo.
         device: where the network runs, such as cpu or cuda.

@@ -59,7 +59,8 @@ def pseudo(
         rule: what decides on the scores: vlpl or damp for a store; threshold, top or none for any other.
         rules: YAML file with rules for single classes, such as "dog: {name: threshold, positive: 0.8}".
         vlm_store: store made by onelabel embed --vlm, for sources that look at one.
-        template: prompt of a class, with {} for its name.
+        template: prompt of a class, with {} for its name; several with | between them, or a file with one on
+            each line, are averaged.
         name: name of the set to make.
         checked: labels that people checked, to measure precision, recall and F1.
         checked_exhaustive: in --checked, what is not marked is absent; by default as --exhaustive says.

@@ -107,7 +107,8 @@ def train(
         head_width: width of the hidden layer of --head mlp.
         head_init: start of the head's bias: zero, or the log-odds of the share of marked images.
         boostlu: raise evidence for a class by this factor (BoostLU); 5 as published, 1 for none.
-        init: run whose weights are the first ones: of its head, and of its network where both have one.
+        init: run whose weights are the first ones: of its head, and of its network where both have one; from
+            a run of role, role-li takes the estimated labels too.
         freeze_epochs: epochs at the beginning in which only the head trains, in fine-tuning.
         freeze_batchnorm: BatchNorm keeps its statistics in those epochs; without, they move (GR's code).
         photo_size: squash photos to this width and height with ImageNet statistics, as the papers do at 448;

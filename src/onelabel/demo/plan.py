@@ -17,24 +17,37 @@ class Contender:
         title: what the table calls it.
         method: name in the catalogue.
         labels: "full" (every label known) or "single" (one positive per training image).
-        sources: settings of the pseudo-labels to choose from; one empty setting where it uses none.
+        sources: names and settings of the pseudo-labels to choose from; one empty setting where it uses none.
     """
 
     key: str
     title: str
     method: str
     labels: str = "single"
-    sources: tuple[Mapping[str, float], ...] = ({},)
+    sources: tuple[Mapping[str, Any], ...] = ({},)
 
 
 UPPER, LOWER = "full", "an"
+WHOLE, TILES = "vlpl", "damp"
+"""Sources of pseudo-labels that look at whole scenes, and at their tiles too."""
+VIEWS = "grid:2"
 CONTENDERS = (
     Contender(UPPER, "all labels known (upper bound)", "bce", "full"),
     Contender(LOWER, "AN: unknown is absent", "an"),
     Contender("em", "EM: unknown stays open", "em"),
     Contender(
         "vlpl", "VLPL: the tiny model fills in", "vlpl",
-        sources=({"temperature": 0.01, "threshold": 0.3}, {"temperature": 0.05, "threshold": 0.1}),
+        sources=(
+            {"name": WHOLE, "temperature": 0.01, "threshold": 0.3},
+            {"name": WHOLE, "temperature": 0.05, "threshold": 0.1},
+        ),
+    ),
+    Contender(
+        "aevlp", "AEVLP: it looks at tiles, too", "aevlp",
+        sources=(
+            {"name": TILES, "temperature": 0.05, "threshold": 0.6},
+            {"name": TILES, "temperature": 0.05, "threshold": 0.5},
+        ),
     ),
 )  # fmt: skip
 RATES = (0.01, 0.03, 0.1)
@@ -66,14 +79,14 @@ class Setting:
 
     Args:
         lr: learning rate.
-        source: parameters of the pseudo-labels.
+        source: name and parameters of the pseudo-labels.
     """
 
     lr: float
-    source: Mapping[str, float]
+    source: Mapping[str, Any]
 
     def __str__(self) -> str:
-        source = [f"{key} {value:g}" for key, value in self.source.items()]
+        source = [f"{key} {value:g}" for key, value in self.source.items() if key != "name"]
         return ", ".join([f"lr {self.lr:g}", *source])
 
 
@@ -98,5 +111,5 @@ def options(contender: Contender, setting: Setting, plan: Plan, seed: int) -> di
         "method": {"name": contender.method},
     }
     if setting.source:
-        chosen["source"] = {"name": "vlpl", **setting.source}
+        chosen["source"] = dict(setting.source)
     return chosen

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from onelabel.demo.folder import IMAGES, LABELS, write_scenes
-from onelabel.demo.plan import Plan
+from onelabel.demo.plan import TILES, VIEWS, WHOLE, Plan
 from onelabel.demo.tiny_clip import tiny_clip
 from onelabel.evaluation.metrics import mean_average_precision
 from onelabel.labels import LabelTable, save_labels, simulate_single_positives
@@ -17,7 +17,7 @@ from onelabel.vlm.encoder import load_encoder
 from onelabel.vlm.prompts import text_features
 from onelabel.vlm.store import EmbeddingStore
 
-SCENES, STORE = "scenes", "store"
+SCENES, STORE, TILE_STORE = "scenes", "store", "tiles"
 TEMPLATE = "a photo of a {}."
 
 
@@ -43,6 +43,13 @@ class Scenes:
         """The embeddings of all pictures by the tiny model."""
         return str(self.folder / STORE)
 
+    def vlm_store(self, source: str) -> str:
+        """Return the embeddings that a source of pseudo-labels reads.
+
+        Those of whole scenes are the features themselves, as one model makes both.
+        """
+        return {WHOLE: self.store, TILES: str(self.folder / TILE_STORE)}[source]
+
     def labels_file(self, labels: str, seed: int) -> str:
         """Return the label file of a run: "full", or "single" (one positive per training scene)."""
         return str(self.folder / (f"{SCENES}/{LABELS}" if labels == "full" else f"single-{seed}.csv"))
@@ -61,9 +68,15 @@ def draw(folder: Path, plan: Plan) -> Scenes:
 
 
 def embed(scenes: Scenes) -> EmbeddingStore:
-    """Encode every scene and its mirror image with the tiny model."""
+    """Encode with the tiny model every scene, the tiles of the training scenes, and mirror images of both."""
+    embed_views(scenes, scenes.full.part("train"), scenes.vlm_store(TILES), VIEWS)
+    return embed_views(scenes, scenes.full, scenes.store, "global")
+
+
+def embed_views(scenes: Scenes, table: LabelTable, out: str, views: str) -> EmbeddingStore:
+    """Encode some views of the scenes of a table."""
     return embed_photos(
-        scenes.full, scenes.images, scenes.store, kind="open_clip", spec=tiny_clip(), mirrored=True,
+        table, scenes.images, out, kind="open_clip", spec=tiny_clip(), mirrored=True, views=views,
         batch_size=64, workers=0, max_pixels=10**6, device="cpu", overwrite=False,
     )  # fmt: skip
 

@@ -19,6 +19,7 @@ from onelabel.training.heads import train_head
 from onelabel.training.judge import score_features
 from onelabel.training.parts import Parts
 from onelabel.training.pipeline import train_on_features
+from onelabel.training.pseudo import ask
 from onelabel.training.recipe import Recipe, make_recipe
 from onelabel.training.settings import Settings
 from onelabel.vlm.store import EmbeddingStore
@@ -73,6 +74,38 @@ def train(scenes: Scenes, plan: Plan, chosen: Mapping[str, Setting]) -> dict[str
     return {key: Result(chosen[key], np.array(values)) for key, values in maps.items()}
 
 
+@dataclass(frozen=True)
+class Given:
+    """Pseudo-labels of the unknown pairs of training scenes, against the labels that were hidden.
+
+    Args:
+        precision: share of those called present that are.
+        recall: share of those present that are called so.
+    """
+
+    precision: float
+    recall: float
+
+
+def given(scenes: Scenes, plan: Plan, chosen: Mapping[str, Setting]) -> dict[str, Given]:
+    """Return how good the pseudo-labels of each method are that uses some, on the first draw of labels."""
+    return {
+        contender.key: _given(scenes, _recipe(scenes, contender.labels, options(contender, setting, plan, 0)))
+        for contender in CONTENDERS
+        if (setting := chosen[contender.key]).source
+    }
+
+
+def _given(scenes: Scenes, recipe: Recipe) -> Given:
+    assert recipe.source is not None
+    decision = ask(recipe.source, recipe.parts.train).decision
+    assert decision is not None
+    unknown = recipe.parts.train.dense() == 0
+    called, there = (decision == 1) & unknown, (scenes.full.part("train").dense() == 1) & unknown
+    both = int((called & there).sum())
+    return Given(both / max(1, int(called.sum())), both / max(1, int(there.sum())))
+
+
 def _run(scenes: Scenes, contender: Contender, config: Mapping[str, Any]) -> float:
     """Train into a run folder, and return the mAP of the model in it on the test scenes."""
     run = str(scenes.folder / RUNS / f"{contender.key}-{config['seed']}")
@@ -99,5 +132,4 @@ def _recipe(scenes: Scenes, labels: str, config: Mapping[str, Any]) -> Recipe:
 
 
 def _vlm_store(scenes: Scenes, config: Mapping[str, Any]) -> str | None:
-    """Return the store for pseudo-labels: the features themselves, as one model makes both."""
-    return scenes.store if "source" in config else None
+    return scenes.vlm_store(config["source"]["name"]) if "source" in config else None

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from onelabel.demo.outcome import gap_closed, render
 from onelabel.demo.plan import Plan
 from onelabel.demo.prepare import STORE, Scenes, draw, embed, zero_shot
-from onelabel.demo.run import RUNS, Result, choose, train
+from onelabel.demo.run import RUNS, Result, choose, given, train
 from onelabel.demo.sheet import contact_sheet
 from onelabel.images.decode import decode
 from onelabel.io.atomic import atomic_write, check_output
@@ -51,7 +51,7 @@ def show(out: str, plan: Plan, *, overwrite: bool = False) -> dict[str, Result]:
         f"1/5  drawing {sum(counts.values()):,} scenes, and hiding all labels but one of each for training"
     ):
         scenes = draw(folder, plan)
-    with _step("2/5  embedding them with the tiny vision-language model"), threads_for(0):  # it is tiny
+    with _step("2/5  embedding them, and tiles of them, with the tiny model"), threads_for(0):  # it is tiny
         store = embed(scenes)
     with _step("3/5  choosing each method's settings on the validation scenes"):
         chosen = choose(scenes, plan)
@@ -60,7 +60,7 @@ def show(out: str, plan: Plan, *, overwrite: bool = False) -> dict[str, Result]:
     alone = zero_shot(store, scenes.full.part("test"))
     with _step("5/5  drawing the contact sheet"):
         _picture(scenes)
-    table = render(results, alone)
+    table = render(results, alone, given(scenes, plan, chosen))
     _write(folder, table, results, alone)
     print(f"\n{table}\n\n{_farewell(scenes)}")
     return results

@@ -189,8 +189,7 @@ class DampSource:
         if epoch == STATIC:
             return np.zeros((len(rows), len(self._store.views)), np.bool_)
         # The classifier's own bit is that of view 0.
-        views = range(1, 1 + len(self._store.views))
-        return np.stack([mirror_bits(self._seed, epoch, rows, view) for view in views], axis=1)
+        return mirror_bits(self._seed, epoch, rows, range(1, 1 + len(self._store.views)))
 
     def cosines(self, rows: NDArray[np.int64], bits: NDArray[np.bool_]) -> Tensor:
         """Return the cosines (B, V, C) of rows of the table, each view mirrored or not."""

@@ -239,6 +239,6 @@ class VlplSource:
         return cosines
 
     def _compute(self, rows: NDArray[np.int64], bits: NDArray[np.bool_]) -> NDArray[np.float32]:
-        images = torch.from_numpy(self._store.rows(self._rows[rows], bits)[:, 0])
+        images = torch.from_numpy(self._store.rows(self._rows[rows], bits[:, None])[:, 0])
         cosines: NDArray[np.float32] = self._words.cosines(images).numpy()
         return cosines

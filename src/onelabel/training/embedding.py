@@ -45,7 +45,7 @@ def embed_photos(
     kind: str,
     spec: str,
     mirrored: bool,
-    batch_size: int,
+    batch_size: int | None,
     workers: int,
     max_pixels: int,
     device: str,
@@ -62,7 +62,7 @@ def embed_photos(
         kind: "timm" or "open_clip".
         spec: name of the encoder.
         mirrored: also encode mirror images.
-        batch_size: views per pass.
+        batch_size: views per call of the network; None for what a short trial finds fastest.
         workers: extra processes that read photos.
         max_pixels: larger photos are refused.
         device: where the network runs.

@@ -20,6 +20,7 @@ from onelabel.sources.rules import MixedSource, Rule, RuledSource
 from onelabel.sources.several import SeveralSource
 from onelabel.training.encoders import open_source
 from onelabel.vlm.store import EmbeddingStore
+from onelabel.vlm.templates import spelled_templates
 
 Named = Mapping[str, Any]
 """Name and parameters."""
@@ -34,7 +35,7 @@ class Wanted:
         rule: name and parameters of the rule for all classes; None for the source's own decisions.
         rules: YAML file with rules for single classes, which beat ``rule``.
         vlm_store: store of the vision-language model, for sources and rules that look at one.
-        templates: prompts with ``{}`` for the name of a class.
+        templates: prompts with ``{}`` for the name of a class, or a file of them.
         seed: of the run, for sources that draw.
     """
 
@@ -53,6 +54,7 @@ class Wanted:
             object.__setattr__(self, "vlm_store", spelled["path"])
             spelled = None
         object.__setattr__(self, "source", spelled)
+        object.__setattr__(self, "templates", spelled_templates(self.templates))
 
     def described(self) -> dict[str, Any]:
         """Return what is asked for, for the records; without what is left out."""

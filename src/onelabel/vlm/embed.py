@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from onelabel.io.errors import ImageError, OneLabelError
 from onelabel.io.ids import IdTable
 from onelabel.io.manifest import digest_file
 from onelabel.io.progress import Advance
+from onelabel.vlm.chunk import USUAL, fastest_chunk
 from onelabel.vlm.layout import Manifest, Plan, load_array
 
 ImageEncoder = Callable[[Tensor], Tensor]
@@ -84,16 +85,16 @@ class Encoding:
     Args:
         encoder: called without gradients.
         preprocess: what makes an image the encoder's input.
-        views_at_once: views per call of the encoder.
         workers: processes that read and decode.
         device: where pixels are normalised; the encoder's own device saves three quarters of the transfer.
+        views_at_once: views per call of the encoder.
     """
 
     encoder: ImageEncoder
     preprocess: Preprocessing
-    views_at_once: int
     workers: int
     device: str = "cpu"
+    views_at_once: int = USUAL
 
     @torch.inference_mode()
     def __call__(self, pixels: Tensor, plan: Plan) -> Tensor:
@@ -105,6 +106,22 @@ class Encoding:
         every = pixels.flatten(0, 1)
         parts = [self._versions(part, plan) for part in torch.split(every, self.views_at_once)]
         return torch.cat(parts).view(*pixels.shape[:2], 1 + plan.mirrored, plan.dim)
+
+    @torch.inference_mode()
+    def tried(self, images: HashedImages, total: int) -> Encoding:
+        """Return the same with as many views per call as are fastest, tried on the first image.
+
+        Raises:
+            ImageError: that image cannot be used.
+        """
+
+        def views() -> Tensor:
+            found = images[0]
+            if isinstance(found, ImageError):
+                raise found
+            return self.preprocess.normalise(torch.from_numpy(found[0]).to(self.device))
+
+        return replace(self, views_at_once=fastest_chunk(self.encoder, views, total))
 
     def _versions(self, pixels: Tensor, plan: Plan) -> Tensor:
         images = self.preprocess.normalise(pixels.to(self.device))

@@ -39,7 +39,10 @@ class FeatureStore(Protocol):
     def fingerprint(self) -> dict[str, str]: ...
 
     def rows(self, index: ArrayLike, mirrored: ArrayLike | None = None) -> NDArray[np.float32]:
-        """Return the vectors of some rows, (B, V, D) float32; ``mirrored`` is (B,) bool or None."""
+        """Return the vectors of some rows, (B, V, D) float32.
+
+        ``mirrored`` is (B,) bool, or None, or (B, v): then the first v views alone are read.
+        """
 
 
 class ArrayStore:

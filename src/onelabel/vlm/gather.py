@@ -12,14 +12,20 @@ from numpy.typing import ArrayLike, NDArray
 def view_bits(mirrored: ArrayLike | None, rows: int, views: int) -> NDArray[np.intp]:
     """Return the mirror bit of each row and view, from one for each, one for each row, or none.
 
+    Bits of fewer views are those of the first ones, and the others are left out.
+
     Example:
         >>> view_bits([True, False], 2, 3).tolist()
         [[1, 1, 1], [0, 0, 0]]
+        >>> view_bits([[True], [False]], 2, 3).tolist()
+        [[1], [0]]
     """
     if mirrored is None:
         return np.zeros((rows, views), np.intp)
     bits = np.asarray(mirrored).astype(np.intp)
-    return np.broadcast_to(bits if bits.ndim == 2 else bits.reshape(-1, 1), (rows, views))
+    if bits.ndim == 2:
+        return np.broadcast_to(bits, (rows, min(bits.shape[1], views)))
+    return np.broadcast_to(bits.reshape(-1, 1), (rows, views))
 
 
 def gather(

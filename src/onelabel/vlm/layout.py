@@ -143,12 +143,15 @@ class Manifest:
         plan: what the store holds, or will hold.
         names: records of ``ids.npy`` and ``offsets.npy``.
         shards: the finished shards, in order.
+        views_at_once: views per call of the encoder; None before it is chosen. Networks round a little
+            differently in batches of another size, so work goes on with the same.
     """
 
     folder: Path
     plan: Plan
     names: dict[str, FileRecord]
     shards: list[Shard]
+    views_at_once: int | None = None
 
     @classmethod
     def begin(cls, folder: Path, plan: Plan) -> Manifest:
@@ -175,6 +178,7 @@ class Manifest:
             **self.plan.facts(),
             "dtype": "float16",
             "shard_rows": self.plan.shard_rows,
+            "views_at_once": self.views_at_once,
             "encoder": dict(self.plan.encoder),
             "fingerprint": dict(self.plan.fingerprint),
             "names": {name: asdict(record) for name, record in self.names.items()},
@@ -219,7 +223,7 @@ class Manifest:
         ]
         if content["rows"] != len(plan.ids) or plan.shard_rows < 1 or len(shards) > plan.num_shards:
             raise ValueError("its numbers contradict each other")
-        return cls(folder, plan, names, shards)
+        return cls(folder, plan, names, shards, content.get("views_at_once"))
 
     def rows_file(self, shard: int) -> Path:
         """Return the file of the embeddings of a shard."""

@@ -22,7 +22,7 @@ def _mix(word: NDArray[np.uint64]) -> NDArray[np.uint64]:
     return word ^ (word >> np.uint64(31))
 
 
-def mirror_bits(seed: int, epoch: int, rows: ArrayLike, view: int = 0) -> NDArray[np.bool_]:
+def mirror_bits(seed: int, epoch: int, rows: ArrayLike, view: int | range = 0) -> NDArray[np.bool_]:
     """Say for each row whether the image is mirrored in this epoch; True with probability 1/2.
 
     The words seed, epoch, view and row are absorbed one after the other by the SplitMix64 finaliser,
@@ -34,19 +34,23 @@ def mirror_bits(seed: int, epoch: int, rows: ArrayLike, view: int = 0) -> NDArra
         seed: seed of the run, 0 or more.
         epoch: epoch, counted from 1.
         rows: (B,) rows of the table.
-        view: number of the view; views of one image have independent bits.
+        view: number of the view, or V of them; views of one image have independent bits.
 
     Returns:
-        (B,) bool.
+        (B,) bool; (B, V) for a range of views.
 
     Example:
         >>> mirror_bits(seed=1, epoch=1, rows=[0, 1, 2, 3]).tolist()
         [True, False, False, True]
         >>> mirror_bits(seed=1, epoch=1, rows=[3]).tolist()
         [True]
+        >>> mirror_bits(seed=1, epoch=1, rows=[2, 3], view=range(2)).tolist()
+        [[False, True], [True, True]]
     """
     state = np.zeros(1, np.uint64)
-    for word in (seed, epoch, view):
+    for word in (seed, epoch):
         state = _mix(state ^ np.uint64(word))
-    hashed = _mix(state ^ np.asarray(rows, np.uint64).reshape(-1))
-    return (hashed >> np.uint64(63)).astype(np.bool_)
+    state = _mix(state ^ np.asarray(view, np.uint64).reshape(-1))
+    hashed = _mix(state ^ np.asarray(rows, np.uint64).reshape(-1, 1))
+    bits: NDArray[np.bool_] = (hashed >> np.uint64(63)).astype(np.bool_)
+    return bits if isinstance(view, range) else bits[:, 0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -88,10 +89,11 @@ class EmbeddingStore:
 
         Args:
             index: (B,) rows, 0 or more, in any order and repeated if wanted.
-            mirrored: (B,) bool, or (B, V) for each view: take the mirror image; None for never.
+            mirrored: (B,) bool, or (B, V) for each view: take the mirror image; None for never. With
+                (B, v), v < V, the first v views alone are read.
 
         Returns:
-            (B, V, D) float32.
+            (B, V, D) float32; (B, v, D) where the bits of v views are given.
 
         Raises:
             OneLabelError: a mirror image is asked for and the store has none.
@@ -140,7 +142,7 @@ def write_store(
     paths: IdTable | None = None,
     views: ViewPlan = ViewPlan(),  # noqa: B008 (frozen)
     mirrored: bool = True,
-    batch_size: int = 64,
+    batch_size: int | None = None,
     workers: int = 0,
     device: str = "cpu",
     max_pixels: int = MAX_PIXELS,
@@ -166,7 +168,9 @@ def write_store(
         paths: file of each image below ``root``, where it is not the id itself.
         views: what is cut from an image; each view becomes a row of its own.
         mirrored: store a second row for the mirror image, which is flipped after resizing.
-        batch_size: views per call of the encoder.
+        batch_size: views per call of the encoder; None for what a short trial finds fastest (see
+            :func:`~onelabel.vlm.chunk.fastest_chunk`), and for the same again where work goes on. Another
+            number may change the last digit of an embedding, as networks round differently.
         workers: processes that read and decode.
         device: where pixels are normalised, best where the encoder runs.
         max_pixels: refuse larger images before decoding.
@@ -193,8 +197,9 @@ def write_store(
     if done:
         with progress("check", done) as advance:
             check_images_unchanged(manifest, images, advance)
+    encoding = _chosen(Encoding(encoder, preprocess, workers, device), batch_size, manifest, images)
     with progress("embed", len(ids) - done) as advance:
-        embed_shards(manifest, images, Encoding(encoder, preprocess, batch_size, workers, device), advance)
+        embed_shards(manifest, images, encoding, advance)
     _finish(manifest.folder, path)
     return EmbeddingStore.open(path)
 
@@ -260,6 +265,17 @@ def _check_space(manifest: Manifest) -> None:
         raise OneLabelError(
             f"cannot write {manifest.folder}: {needed / 1e6:.0f} MB are needed, {free / 1e6:.0f} MB are free"
         )
+
+
+def _chosen(encoding: Encoding, given: int | None, manifest: Manifest, images: HashedImages) -> Encoding:
+    """Settle how many views a call of the encoder gets: as given, as before, or by a trial."""
+    plan, at_once = manifest.plan, given or manifest.views_at_once
+    if at_once is not None:
+        encoding = replace(encoding, views_at_once=at_once)
+    else:
+        encoding = encoding.tried(images, len(plan.ids) * len(plan.views) * (1 + plan.mirrored))
+    manifest.views_at_once = encoding.views_at_once  # written with the next shard
+    return encoding
 
 
 def _finish(partial: Path, path: Path) -> None:
