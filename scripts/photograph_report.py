@@ -1,6 +1,6 @@
-"""Photograph a report: ``python scripts/photograph_report.py PAGE.html TARGET.png``, with Chromium.
+"""Photograph a report: ``python scripts/photograph_report.py PAGE.html TARGET.webp``, with Chromium.
 
-``docs/pictures/report.png`` is the report of the demo: figures on a wide screen, examples on a phone.
+``docs/pictures/report.webp`` is the report of the demo: figures on a wide screen, examples on a phone.
 """
 
 from __future__ import annotations
@@ -15,8 +15,7 @@ from pathlib import Path
 from PIL import Image
 
 DESK, PHONE, HEIGHT = 1000, 390, 1330
-COLOURS = 256
-GAP = 30
+GAP = 20
 
 
 def photograph(page: Path, width: int, titles: Sequence[str], head: str) -> Image.Image:
@@ -51,8 +50,8 @@ def main(page: Path, target: Path) -> None:
     whole = Image.new("RGB", (DESK + GAP + PHONE, HEIGHT), "white")
     whole.paste(photograph(page, DESK, ("How good it is", "Thresholds"), "block"), (0, 0))
     whole.paste(photograph(page, PHONE, ("Examples",), "none"), (DESK + GAP, 0))
-    size = (whole.width * 7 // 10, whole.height * 7 // 10)
-    whole.resize(size, Image.Resampling.LANCZOS).quantize(COLOURS, Image.Quantize.FASTOCTREE).save(target, optimize=True)
+    small = whole.resize((whole.width * 7 // 10, whole.height * 7 // 10), Image.Resampling.LANCZOS)
+    small.save(target, quality=85, method=6)
 
 
 if __name__ == "__main__":
