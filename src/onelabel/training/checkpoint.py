@@ -99,8 +99,8 @@ class Checkpoints:
         if not self.path.is_file():
             return None
         try:
+            notes = _notes(self.path)
             with safe_open(self.path, framework="pt") as file:
-                notes = json.loads((file.metadata() or {})["onelabel"])
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
         except (SafetensorError, OSError, ValueError, KeyError, RecursionError) as error:
             raise OneLabelError(
@@ -135,17 +135,30 @@ class Checkpoints:
         self._cost = self._last - began
 
     def kept(self) -> str:
-        """Say what is there."""
-        return f"the checkpoint after epoch {self.epoch} is intact" if self.epoch else "no checkpoint yet"
+        """Say what is there, which an interruption at the wrong moment may have kept from us."""
+        epoch = self._epoch_in_file()
+        return f"the checkpoint after epoch {epoch} is intact" if epoch else "no checkpoint yet"
 
     def said(self) -> str:
         """Say how to go on with the run."""
-        way = "goes on from there" if self.epoch else "begins again"
+        way = "goes on from there" if self._epoch_in_file() else "begins again"
         return f"{self.kept()}: the same command with --resume {way}"
+
+    def _epoch_in_file(self) -> int:
+        try:
+            return int(_notes(self.path)["epoch"])
+        except (SafetensorError, OSError, ValueError, KeyError):
+            return 0
 
     def remove(self) -> None:
         """Remove the checkpoint, as the run is finished."""
         self.path.unlink(missing_ok=True)
+
+
+def _notes(path: Path) -> dict[str, Any]:
+    with safe_open(path, framework="pt") as file:
+        found: dict[str, Any] = json.loads((file.metadata() or {})["onelabel"])
+    return found
 
 
 def _write(path: Path, saved: Saved) -> None:

@@ -16,6 +16,7 @@ from onelabel.training.finish import finish_run
 from onelabel.training.first_weights import first_head
 from onelabel.training.heads import train_head
 from onelabel.training.identity import identity
+from onelabel.training.method_state import write_state
 from onelabel.training.recipe import Recipe
 from onelabel.training.resume import KEEP, Keep, interruption_explained, open_run
 from onelabel.training.run_folder import RunFolder
@@ -59,6 +60,7 @@ def train_on_features(
     ):
         advance(checkpoints.epoch)
         trained = train_head(train, val, recipe, _logger(run, advance), checkpoints)
+    write_state(run.path, recipe.method, parts.train)
     said = finish_run(run, recipe, trained, backbone, {"features": store.fingerprint})
     checkpoints.remove()
     return f"{trained.ended}\n{said}"

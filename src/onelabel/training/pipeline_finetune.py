@@ -15,6 +15,7 @@ from onelabel.training.finetune import fine_tune
 from onelabel.training.finish import finish_run
 from onelabel.training.first_weights import at_photo_size, first_head
 from onelabel.training.identity import identity
+from onelabel.training.method_state import write_state
 from onelabel.training.photo_rows import photo_rows, require_readable
 from onelabel.training.recipe import Recipe
 from onelabel.training.resume import KEEP, Keep, interruption_explained, open_run
@@ -82,6 +83,7 @@ def train_backbone(
             checkpoints=checkpoints,
         )  # fmt: skip
     fingerprints = {"features": backbone.fingerprint, "fine_tuned_from": start}
+    write_state(run.path, recipe.method, recipe.parts.train)
     said = finish_run(run, recipe, trained, backbone, fingerprints)
     checkpoints.remove()
     return f"{trained.ended}\n{said}"

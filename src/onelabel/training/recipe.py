@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from torch import Tensor
+
 from onelabel.io.errors import OneLabelError
 from onelabel.methods.base import Context, Method
 from onelabel.methods.registry import create, info
@@ -14,6 +16,7 @@ from onelabel.models.bundle_read import load_bundle
 from onelabel.sources.base import Source
 from onelabel.sources.registry import reads_cosines
 from onelabel.training.keeper import Keeper
+from onelabel.training.method_state import earlier_estimates
 from onelabel.training.opening import Wanted, open_wanted, provenance
 from onelabel.training.parts import Parts
 from onelabel.training.settings import Settings
@@ -34,6 +37,7 @@ class Recipe:
         described: name and parameters of the method, for the records.
         earlier: model whose weights are the first ones, see
             :func:`~onelabel.training.first_weights.take_over`; or None.
+        estimates: probabilities (N, C) of an earlier run of ``role``, for ``role-li``; or None.
 
     Raises:
         OneLabelError: the method needs pseudo-labels and there is no source, the validation images cannot
@@ -48,6 +52,7 @@ class Recipe:
     expected_positives: float | None = None
     described: Mapping[str, Any] = field(default_factory=dict)
     earlier: Bundle | None = None
+    estimates: Tensor | None = None
 
     def __post_init__(self) -> None:
         if self.method.needs_source and self.source is None:
@@ -59,7 +64,14 @@ class Recipe:
         if self.earlier is not None:
             self.earlier.columns(table.class_ids)
         self.method.start(
-            Context(table, settings.epochs, settings.seed, settings.lr, self.expected_positives)
+            Context(
+                table,
+                settings.epochs,
+                settings.seed,
+                settings.lr,
+                self.expected_positives,
+                estimates=self.estimates,
+            )
         )
         if settings.freeze_epochs and self.method.linear_epochs:
             raise OneLabelError(
@@ -108,7 +120,8 @@ def make_recipe(
         vlm_store: store of the vision-language model, for sources that read one.
         template: prompt with ``{}`` for the name of a class.
         expected_positives: expected number of labels per image.
-        init: run folder, or its bundle folder, whose weights are the first ones.
+        init: run folder, or its bundle folder, whose weights are the first ones; the labels that a run of
+            ``role`` estimated are the first ones of ``role-li``.
 
     Raises:
         OneLabelError: an unknown name or parameter, a missing source, or a source that nobody reads.
@@ -116,12 +129,13 @@ def make_recipe(
     name = str(method["name"])
     built = create(name, **{key: value for key, value in method.items() if key != "name"})
     earlier = None if init is None else load_bundle(init)
+    estimates = None if init is None or name != "role-li" else earlier_estimates(init, parts.train)
     if not built.needs_source:
         given = {"--source": source, "--rule": rule, "--rules": rules, "--vlm-store": vlm_store}
         useless = [flag for flag, value in given.items() if value is not None]
         if useless:
             raise OneLabelError(f"method {name!r} uses no pseudo-labels: leave {' and '.join(useless)} out")
-        return Recipe(parts, built, settings, None, expected_positives, dict(method), earlier)
+        return Recipe(parts, built, settings, None, expected_positives, dict(method), earlier, estimates)
     chosen = usual_source(name, source, rule)
     if chosen is None and rule is None:
         raise OneLabelError(

@@ -3,6 +3,7 @@
 ``config.yaml`` (resolved settings), ``environment.json``, ``metrics.jsonl`` (a line per epoch),
 ``predictions.npz`` (scores of the validation rows), ``bundle/`` (the model) and, last, ``metrics.json``:
 a folder with that file is a finished run. While it trains, ``checkpoint.safetensors`` is there too.
+Methods with state per image leave it in ``state.safetensors``.
 """
 
 from __future__ import annotations

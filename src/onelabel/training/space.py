@@ -33,7 +33,7 @@ def bytes_needed(recipe: Recipe, trained: nn.Module, whole: nn.Module | None = N
     scores = 0 if val is None else 4 * len(val) * val.num_classes
     checkpoint = copies * weights + 2 * _bytes(trained.parameters()) + state + scores
     model = weights if whole is None else _bytes(whole.state_dict().values())
-    return 2 * checkpoint + model + scores + _SMALL_FILES
+    return 2 * checkpoint + state + model + scores + _SMALL_FILES
 
 
 def require_room(run: str | Path, needed: int) -> None:
