@@ -22,7 +22,9 @@ def quality_section(judged: Judged) -> Part:
         blocks.append(Note(_FLATTERED, "warning"))
     blocks += [Note(note) for note in found["notes"]]
     if interval is not None:
-        blocks.append(Text(_INTERVAL.format(interval.draws, interval.units)))
+        outside = interval.value < interval.low or interval.value > interval.high
+        said = _INTERVAL.format(interval.draws, interval.units)
+        blocks.append(Text(said + (_OUTSIDE if outside else "")))
     ranked = [row for row in found["top_k"] if row["images"]]
     if ranked:
         headers = ["classes", "precision", "recall", "any present"]
@@ -36,6 +38,10 @@ _FLATTERED = "These images also chose the epoch or the thresholds: expect less o
 _INTERVAL = (
     "The interval says what other images of the same kind may give ({:,} bootstrap draws from {:,} images or "
     "groups), not what another training may give; it is too narrow where classes have few positives."
+)
+_OUTSIDE = (
+    " Here it does not hold the mAP itself: over few images average precision comes out too high, and the "
+    "interval takes that off."
 )
 
 

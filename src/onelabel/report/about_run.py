@@ -36,8 +36,9 @@ def labels_section(material: Material) -> Part:
                 ("unknown", f"{facts.get('unknown', 0):,}", f"{100 * (1 - share):.1f} % of all pairs"),
             ]
         ),
-        Text("Unknown means that nobody said: the class may be on the photo or not."),
     ]
+    if facts.get("unknown"):
+        blocks.append(Text("Unknown means that nobody said: the class may be on the photo or not."))
     rows = _counts(material)
     if rows:
         rare = [name for name, positive, *_ in rows if not positive]
@@ -62,8 +63,8 @@ def _counts(material: Material) -> list[tuple[str, int, int, int]]:
 
 def _drawn_counts(rows: list[tuple[str, int, int, int]]) -> list[Block]:
     first = rows[:DRAWN]
-    names, present, absent, _ = zip(*first, strict=True)
-    parts = {"present": present} | ({"absent": absent} if any(absent) else {})
+    names, present, absent, unknown = zip(*first, strict=True)
+    parts = {"present": present} | ({"absent": absent} if any(absent) and any(unknown) else {})
     which = f"The {DRAWN} classes with the fewest known positives." if len(rows) > DRAWN else "Fewest first."
     return [
         Figure(
