@@ -118,7 +118,7 @@ def run(given: argparse.Namespace) -> dict[str, dict[str, Summary]]:
         for select in SELECTS:
             plan = Plan(
                 names_of(given.methods), (SOURCE,), given.seeds, simulate=True, epochs=given.epochs,
-                lrs=tuple(given.lrs), select=select, features=features,
+                lrs=tuple(given.lrs), select=select, features=features, batch_size=given.batch_size,
             )  # fmt: skip
             folder = str(Path(given.out) / f"{name}-{select}")
             found.setdefault(name, {})[select] = compare(Data(table), plan, folder, jobs=given.jobs)
@@ -184,6 +184,7 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--epochs", type=int, default=25)
     parser.add_argument("--lrs", type=float, nargs="+", default=[1e-3, 1e-2])
+    parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--quick", action="store_true", help="1 seed, 5 epochs")
     given = parser.parse_args()

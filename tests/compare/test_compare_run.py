@@ -159,7 +159,7 @@ def test_killed_and_resumed_gives_the_same_table(features: str, tmp_path: Path) 
     """The real command in two processes, killed: its children end too; one process does the rest later."""
     given = [
         write_csv(tmp_path / "full.csv", full_table()), "--simulate", "--features", features,
-        "--methods", "an,em", "--seeds", "3", "--epochs", "40", "--lrs", "0.01,0.03",
+        "--methods", "an,em", "--seeds", "3", "--epochs", "15", "--lrs", "0.01,0.03",
     ]  # fmt: skip
     command = [sys.executable, "-m", "onelabel", "compare", *given, "--jobs", "2", "--out"]
     with subprocess.Popen(

@@ -31,7 +31,7 @@ def results(
 ) -> dict[str, dict[str, Summary]]:
     given = argparse.Namespace(
         data=data, out=tmp_path_factory.mktemp("benchmark"), sets=["emotions"], methods="all", seeds=1,
-        epochs=3, lrs=[1e-2], jobs=1,
+        epochs=3, lrs=[1e-2], batch_size=16, jobs=1,
     )  # fmt: skip
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(benchmark, "SELECTS", ("full",))

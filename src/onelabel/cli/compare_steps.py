@@ -82,7 +82,7 @@ def start(plan: Plan, data: Data, out: str, jobs: int | None, *, overwrite: bool
         OneLabelError: something does not fit together (then nothing has been written).
     """
     if jobs is None:
-        jobs = 1 if plan.features is None else len(os.sched_getaffinity(0))
+        jobs = 1 if plan.features is None else _cores()
     print(_announced(plan))
     summary = compare(data, plan, out, jobs=jobs, overwrite=overwrite)
     missing = missing_report_extra()
@@ -90,6 +90,13 @@ def start(plan: Plan, data: Data, out: str, jobs: int | None, *, overwrite: bool
     print(f"\n{text(summary)}\n\nwritten to {out}: {made}")
     if missing:
         print(f"note: no {PAGE}: {missing}")
+
+
+def _cores() -> int:
+    """Return how many cores this process may use, where the system says so."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _announced(plan: Plan) -> str:

@@ -73,8 +73,8 @@ def _head(best: Row, reference: Row, summary: Summary) -> str:
         )
     return (
         f"The differences are noise: {best.key} is first with {points(best.mean)} {title}, {interval}), and "
-        f"with {len(summary.ranked)} methods compared that can be chance (p {best.adjusted:.2g}). AN is as "
-        f"good a choice. {_how_many(best, reference)}"
+        f"with {len(summary.ranked)} methods compared that can be chance (p {best.adjusted:.2g}). Nothing "
+        f"here speaks against AN. {_how_many(best, reference)}"
     )
 
 
@@ -86,16 +86,16 @@ def _how_many(best: Row, reference: Row) -> str:
 
 
 def _ties(best: Row, summary: Summary) -> Iterator[str]:
-    """Name the methods that cannot be told from the best."""
+    """Name the methods that are better than AN too and cannot be told from the best."""
     if summary.plan.seeds < 2 or best.verdict != BETTER:
         return
     tied = [
         row.key
         for row in summary.ranked[1:]
-        if row.key != REFERENCE and not paired(differences(best, row)).p < ALPHA
+        if row.verdict == BETTER and not paired(differences(best, row)).p < ALPHA
     ]
     if tied:
-        yield f"Not told apart from {best.key} by these seeds, and as good a choice: {listed(tied)}."
+        yield f"Above AN too, and not told apart from {best.key} by these seeds: {listed(tied)}."
 
 
 def _worse(summary: Summary) -> Iterator[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from onelabel.compare.advice import advice, points, reading
 from onelabel.compare.contenders import REFERENCE
-from onelabel.compare.summary import Row, Summary
+from onelabel.compare.summary import BETTER, Row, Summary
 from onelabel.compare.tables import class_table, gaps, init_table, notes, table
 from onelabel.report.figures import dots
 from onelabel.report.page import Block, Facts, Figure, Note, Section, Table, Text, write_page
@@ -31,8 +31,8 @@ def write(path: Path, summary: Summary) -> None:
 
 def _sections(summary: Summary) -> list[Section]:
     first, *others = advice(summary)
-    noise = summary.ranked[:1] and summary.ranked[0].verdict != "better"
-    blocks: list[Block] = [Note(first, level="warning" if noise else "info"), *map(Text, others)]
+    clear = summary.row(REFERENCE) is not None and summary.ranked[0].verdict in (BETTER, "")
+    blocks: list[Block] = [Note(first, level="info" if clear else "warning"), *map(Text, others)]
     sections = [
         Section("Recommendation", [*_facts(summary), *blocks]),
         Section("Methods", _methods(summary)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import chain
@@ -15,7 +16,7 @@ from onelabel.compare.folder import Folder, open_folder
 from onelabel.compare.plan import Plan
 from onelabel.compare.problem import Data, check_data
 from onelabel.compare.search import require_tuner
-from onelabel.compare.summary import Row, Summary, Trials, choose, figure_of, make_rows, relate
+from onelabel.compare.summary import Row, Summary, Trials, figure_of, make_rows, relate
 from onelabel.compare.tables import as_csv, as_json, markdown
 from onelabel.compare.train import open_for
 from onelabel.compare.work import Trial, Unit, Worker, trials_of, work
@@ -28,8 +29,6 @@ from onelabel.training.keeper import Keeper
 from onelabel.vlm.features import open_features
 
 PAGE = "compare.html"
-MARGIN = 0.001
-"""By how much another start of AN's head must beat the chosen one on the test images to be noted."""
 
 
 def compare(data: Data, plan: Plan, out: str, *, jobs: int = 1, overwrite: bool = False) -> Summary:
@@ -147,15 +146,14 @@ def _notes(data: Data, plan: Plan) -> list[str]:
 
 
 def _note_on_reference(summary: Summary) -> list[str]:
-    """Say where the score chose the worse start of AN's head: the reference may then be too easy."""
+    """Say where AN was given a better start than the score chose."""
     row = summary.row(REFERENCE)
-    better = {} if row is None else {k: v for k, v in row.by_init.items() if v > row.mean + MARGIN}
-    if row is None or not better:
+    if row is None or math.isnan(row.by_score):
         return []
-    init, value = max(better.items(), key=lambda item: item[1])
+    init = row.chosen[0]["setting"]["head_init"]
     return [
-        f"AN with the {init} start in every run would reach {100 * value:.1f}, above the "
-        f"{100 * row.mean:.1f} of the starts that the selection score chose"
+        f"AN, the reference, is taken with the {init} start in every run, which is its best on the judged "
+        f"images ({100 * row.mean:.1f}); the starts that the score chose would reach {100 * row.by_score:.1f}"
     ]
 
 
@@ -170,8 +168,9 @@ def missing_report_extra() -> str:
 
 def _write(folder: Folder, summary: Summary, trials: Trials) -> None:
     """Write all outputs; ``compare.json`` comes last."""
+    chosen = {id(trial) for row in summary.rows for trial in row.chosen}
     lines = [
-        json.dumps({**trial, "chosen": trial is choose(unit)}, ensure_ascii=False)
+        json.dumps({**trial, "chosen": id(trial) in chosen}, ensure_ascii=False)
         for by_seed in trials.values()
         for unit in by_seed
         for trial in unit

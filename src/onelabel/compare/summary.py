@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 
@@ -58,6 +57,7 @@ class Row:
         rank: 1 for the best mean of those that a user could choose; None for others.
         by_init: mean figure with each start of the head, the best learning rate of each chosen by the score.
         images: intervals on checked images, or None.
+        by_score: mean figure with the starts that the score chose, where another start was taken; else NaN.
     """
 
     contender: Contender
@@ -70,6 +70,7 @@ class Row:
     rank: int | None = None
     by_init: Mapping[str, float] = field(default_factory=dict)
     images: CheckedResult | None = None
+    by_score: float = math.nan
 
     @property
     def key(self) -> str:
@@ -158,8 +159,28 @@ def figure_of(chance: Trial) -> Figure:
 
 
 def make_rows(contenders: Sequence[Contender], trials: Trials, figure: Figure) -> list[Row]:
-    """Return a row for each contender, without what depends on other rows."""
-    return [_row(contender, trials[contender.key], figure) for contender in contenders]
+    """Return a row for each contender, without what depends on other rows.
+
+    The settings of each are those that the selection score chose. Of AN, the start of the head is the one
+    that did best on the judged images, if that is better: no method is to look good because the reference
+    was held back by its start.
+    """
+    rows = [_row(contender, trials[contender.key], figure) for contender in contenders]
+    return [_best_start(row, trials[row.key], figure) if row.key == REFERENCE else row for row in rows]
+
+
+def _best_start(row: Row, by_seed: Sequence[Sequence[Trial]], figure: Figure) -> Row:
+    best = max(row.by_init, key=lambda init: row.by_init[init], default="")
+    if not row.values or not best or row.by_init[best] <= row.mean:
+        return row
+    chosen = [choose(trials) for trials in _with_init(by_seed, best)]
+    values = [None if trial is None else figure.of(trial) for trial in chosen]
+    return replace(
+        row,
+        chosen=tuple(trial for trial in chosen if trial is not None),
+        values=tuple(value for value in values if value is not None),
+        by_score=row.mean,
+    )
 
 
 def _row(contender: Contender, by_seed: Sequence[Sequence[Trial]], figure: Figure) -> Row:
@@ -188,11 +209,14 @@ def _reason(by_seed: Sequence[Sequence[Trial]]) -> str:
 
 def _mean_with(by_seed: Sequence[Sequence[Trial]], init: str, figure: Figure) -> float | None:
     """Return the mean figure with one start of the head."""
-    of_init = [[t for t in trials if (t["setting"] or {}).get("head_init") == init] for trials in by_seed]
-    best = [choose(trials) for trials in of_init]
+    best = [choose(trials) for trials in _with_init(by_seed, init)]
     values = [None if trial is None else figure.of(trial) for trial in best]
     kept = [value for value in values if value is not None]
     return float(np.mean(kept)) if len(kept) == len(values) else None
+
+
+def _with_init(by_seed: Sequence[Sequence[Trial]], init: str) -> list[list[Trial]]:
+    return [[t for t in trials if (t["setting"] or {}).get("head_init") == init] for trials in by_seed]
 
 
 def relate(rows: Sequence[Row], images: Mapping[str, CheckedResult]) -> tuple[Row, ...]:
@@ -246,47 +270,3 @@ def _related(row: Row, reference: Row, full: Row | None, images: Mapping[str, Ch
 def differences(row: Row, other: Row) -> list[float]:
     """Return the paired differences of two rows, seed by seed."""
     return [a - b for a, b in zip(row.values, other.values, strict=True)]
-
-
-def to_dict(row: Row) -> dict[str, Any]:
-    """Return everything in a row, JSON-like."""
-    difference = row.difference
-    return {
-        "method": row.key,
-        "rank": row.rank,
-        "mean": _plain(row.mean),
-        "sd": _plain(row.sd),
-        "values": list(row.values),
-        "difference_to_an": None if difference is None else _plain(difference.mean),
-        "interval": None if difference is None else [_plain(difference.low), _plain(difference.high)],
-        "p": None if difference is None else _plain(difference.p),
-        "p_adjusted": _plain(row.adjusted),
-        "verdict": row.verdict,
-        "gap_closed": row.gap,
-        "error": row.error or None,
-        "chosen": [trial["setting"] for trial in row.chosen],
-        "by_head_init": dict(row.by_init),
-        "figures": {
-            f"{where}_{name}": row.mean_of(where, name)
-            for where in ("test", "checked")
-            for name in ("map", "f1", "pu_auc", "recall_at_1", "recall_at_3")
-        },
-        "checked": None if row.images is None else _checked(row.images),
-    }
-
-
-def _checked(images: CheckedResult) -> dict[str, Any]:
-    return {
-        name: {
-            "value": _plain(figure.value),
-            "interval": [_plain(figure.low), _plain(figure.high)],
-            "half_width": _plain(figure.half_width),
-            "half_width_with_2x": _plain(figure.with_more(2)),
-            "half_width_with_4x": _plain(figure.with_more(4)),
-        }
-        for name, figure in (("map", images.map), ("f1", images.f1))
-    }
-
-
-def _plain(value: float) -> float | None:
-    return value if math.isfinite(value) else None

@@ -10,9 +10,10 @@ from collections import Counter
 from collections.abc import Sequence
 
 from onelabel.compare.advice import advice, points, reading
+from onelabel.compare.as_dict import to_dict
 from onelabel.compare.per_class import class_rows
 from onelabel.compare.plan import HEAD_INITS
-from onelabel.compare.summary import Row, Summary, to_dict
+from onelabel.compare.summary import Row, Summary
 from onelabel.report.text import clean
 
 _CLASSES_SHOWN = 20
