@@ -196,6 +196,14 @@ def _group_lives(group: int) -> bool:
     return False
 
 
+def test_a_line_of_results_is_the_same_whenever_the_trial_was_done(features: str, tmp_path: Path) -> None:
+    plan = small_plan(features, methods=("an",), seeds=1, epochs=1)
+    compare(Data(full_table()), plan, str(tmp_path / "out"))
+    before = (tmp_path / "out" / "results.jsonl").read_bytes()
+    compare(Data(full_table()), plan, str(tmp_path / "out"))
+    assert (tmp_path / "out" / "results.jsonl").read_bytes() == before
+
+
 def test_other_settings_and_other_data_are_refused_by_name(features: str, tmp_path: Path) -> None:
     out = str(tmp_path / "out")
     plan = small_plan(features, methods=("an",), epochs=1)

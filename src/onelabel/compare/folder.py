@@ -57,7 +57,10 @@ class Folder:
             OneLabelError: its file cannot be read.
         """
         file = self.path / RUNS / f"{self._name(contender, seed, number)}.json"
-        return read_manifest(file, TRIAL_KIND, VERSION) if file.is_file() else None
+        if not file.is_file():
+            return None
+        found = read_manifest(file, TRIAL_KIND, VERSION)
+        return {key: value for key, value in found.items() if key not in ("kind", "format_version")}
 
     def trials(self, contender: Contender, seed: int, number: int) -> list[dict[str, Any]] | None:
         """Return all ``number`` trials of a seed, or None where one is not finished."""
