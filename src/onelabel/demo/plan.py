@@ -45,8 +45,8 @@ CONTENDERS = (
     Contender(
         "aevlp", "AEVLP: it looks at tiles, too", "aevlp",
         sources=(
-            {"name": TILES, "temperature": 0.05, "threshold": 0.6},
-            {"name": TILES, "temperature": 0.05, "threshold": 0.5},
+            {"name": TILES, "temperature": 0.05, "threshold": 0.5, "top_k": 3},
+            {"name": TILES, "temperature": 0.02, "threshold": 0.6},
         ),
     ),
 )  # fmt: skip

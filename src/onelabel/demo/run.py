@@ -49,12 +49,12 @@ def choose(scenes: Scenes, plan: Plan) -> dict[str, Setting]:
 
 
 def _best(scenes: Scenes, plan: Plan, contender: Contender, advance: Advance) -> Setting:
-    store = EmbeddingStore.open(scenes.store)
-    scores = []
+    store, rows, scores = EmbeddingStore.open(scenes.store), None, []
+    val = FeatureRows(store, scenes.full.part("val"))
     for setting in settings_of(contender):
         recipe = _recipe(scenes, contender.labels, options(contender, setting, plan, seed=0))
-        train, val = FeatureRows(store, recipe.parts.train), FeatureRows(store, scenes.full.part("val"))
-        scores.append(train_head(train, val, recipe).score)
+        rows = rows or FeatureRows(store, recipe.parts.train)  # the same scenes and labels in every setting
+        scores.append(train_head(rows, val, recipe).score)
         advance()
     return settings_of(contender)[int(np.argmax(scores))]
 
