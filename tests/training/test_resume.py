@@ -26,7 +26,7 @@ from onelabel.training.checkpoint import NAME, Checkpoints, Saved
 from onelabel.training.identity import digest_table
 from onelabel.training.photo_network import PhotoNetwork
 from onelabel.training.recipe import Recipe
-from onelabel.training.resume import Keep, differences, look, open_run
+from onelabel.training.resume import Keep, claimed, differences, look, open_run
 from onelabel.training.run_folder import RunFolder
 from onelabel.training.space import bytes_needed, require_room
 from onelabel.training.threads import threads_for
@@ -301,6 +301,16 @@ def test_only_the_run_that_began_is_resumed(tmp_path: Path) -> None:
     (tmp_path / "photos" / "config.yaml").write_text("")
     with pytest.raises(OneLabelError, match="is not a run folder"):
         look(tmp_path / "photos", CONFIG)
+
+
+def test_two_processes_do_not_train_in_one_folder(tmp_path: Path) -> None:
+    path = begun(tmp_path)
+    run, checkpoints = open_run(path, CONFIG, DATA, 0, Keep(resume=True))
+    with claimed(run, checkpoints):
+        for resume in (True, False):
+            with pytest.raises(OneLabelError, match=f"another process is training in {path}"):
+                open_run(path, CONFIG, DATA, 0, Keep(resume))
+    open_run(path, CONFIG, DATA, 0, Keep(resume=True))
 
 
 def test_other_versions_are_noted(

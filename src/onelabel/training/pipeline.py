@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from onelabel.io.progress import Advance, progress
+from onelabel.labels.table import LabelTable
 from onelabel.models.bundle import Bundle
 from onelabel.training.common import Log
 from onelabel.training.encoders import backbone_under
@@ -18,7 +19,7 @@ from onelabel.training.heads import train_head
 from onelabel.training.identity import identity
 from onelabel.training.method_state import write_state
 from onelabel.training.recipe import Recipe
-from onelabel.training.resume import KEEP, Keep, interruption_explained, open_run
+from onelabel.training.resume import KEEP, Keep, claimed, open_run
 from onelabel.training.run_folder import RunFolder
 from onelabel.training.space import bytes_needed
 from onelabel.vlm.features import FeatureStore, open_features
@@ -41,29 +42,29 @@ def train_on_features(
         OneLabelError: images without features, other features than those of ``--init``, an encoder that
             cannot be loaded, or a run that fails.
     """
-    parts = recipe.parts
-    store = open_features(features)
-    train = FeatureRows(store, parts.train)
-    val = None if parts.val is None else FeatureRows(store, parts.val)
-    train.require_finite(mirrored=recipe.settings.mirror)
-    if val is not None:
-        val.require_finite(mirrored=False)
+    parts, store = recipe.parts, open_features(features)
+    train = _rows(store, parts.train, mirrored=recipe.settings.mirror)
+    val = None if parts.val is None else _rows(store, parts.val, mirrored=False)
     if recipe.earlier is not None:
         _require_same_features(store, recipe.earlier)
     backbone, head = backbone_under(store), first_head(recipe, store.dim)
     data = identity(recipe, head, store.fingerprint)
     whole = head if backbone is None else torch.nn.ModuleList([head, backbone])
     run, checkpoints = open_run(out, config, data, bytes_needed(recipe, head, whole), keep)
-    with (
-        progress("train", recipe.settings.epochs, "epochs") as advance,
-        interruption_explained(checkpoints),
-    ):
-        advance(checkpoints.epoch)
-        trained = train_head(train, val, recipe, _logger(run, advance), checkpoints)
-    write_state(run.path, recipe.method, parts.train)
-    said = finish_run(run, recipe, trained, backbone, {"features": store.fingerprint})
-    checkpoints.remove()
+    with claimed(run, checkpoints):
+        with progress("train", recipe.settings.epochs, "epochs") as advance:
+            advance(checkpoints.epoch)
+            trained = train_head(train, val, recipe, _logger(run, advance), checkpoints)
+        write_state(run.path, recipe.method, parts.train)
+        said = finish_run(run, recipe, trained, backbone, {"features": store.fingerprint})
+        checkpoints.remove()
     return f"{trained.ended}\n{said}"
+
+
+def _rows(store: FeatureStore, table: LabelTable, *, mirrored: bool) -> FeatureRows:
+    rows = FeatureRows(store, table)
+    rows.require_finite(mirrored)
+    return rows
 
 
 def _require_same_features(store: FeatureStore, earlier: Bundle) -> None:

@@ -18,7 +18,7 @@ from onelabel.training.identity import identity
 from onelabel.training.method_state import write_state
 from onelabel.training.photo_rows import photo_rows, require_readable
 from onelabel.training.recipe import Recipe
-from onelabel.training.resume import KEEP, Keep, interruption_explained, open_run
+from onelabel.training.resume import KEEP, Keep, claimed, open_run
 from onelabel.training.space import bytes_needed
 
 if TYPE_CHECKING:
@@ -72,20 +72,17 @@ def train_backbone(
     needed = bytes_needed(recipe, torch.nn.ModuleList([head, backbone]))
     run, checkpoints = open_run(out, config, identity(recipe, head, start), needed, keep)
     images_per_epoch = sum(map(len, photos))
-    with (
-        progress("train", recipe.settings.epochs * images_per_epoch) as advance,
-        interruption_explained(checkpoints),
-    ):
-        advance(checkpoints.epoch * images_per_epoch)
-        trained = fine_tune(
-            recipe, backbone, photos[0], photos[1] if photos[1:] else None,
-            precision=precision, workers=workers, log=run.log, advance=advance,
-            checkpoints=checkpoints,
-        )  # fmt: skip
-    fingerprints = {"features": backbone.fingerprint, "fine_tuned_from": start}
-    write_state(run.path, recipe.method, recipe.parts.train)
-    said = finish_run(run, recipe, trained, backbone, fingerprints)
-    checkpoints.remove()
+    with claimed(run, checkpoints):
+        with progress("train", recipe.settings.epochs * images_per_epoch) as advance:
+            advance(checkpoints.epoch * images_per_epoch)
+            trained = fine_tune(
+                recipe, backbone, photos[0], photos[1] if photos[1:] else None, precision=precision,
+                workers=workers, log=run.log, advance=advance, checkpoints=checkpoints,
+            )  # fmt: skip
+        fingerprints = {"features": backbone.fingerprint, "fine_tuned_from": start}
+        write_state(run.path, recipe.method, recipe.parts.train)
+        said = finish_run(run, recipe, trained, backbone, fingerprints)
+        checkpoints.remove()
     return f"{trained.ended}\n{said}"
 
 

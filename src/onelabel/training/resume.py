@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import re
 import shutil
 import sys
@@ -114,10 +116,13 @@ def open_run(
         keep: how it is kept.
 
     Raises:
-        OneLabelError: the data have changed since, the checkpoint cannot be used, or there is no room.
+        OneLabelError: the data have changed since, the checkpoint cannot be used, there is no room, or
+            another process trains in the folder.
     """
     path = Path(out)
     require_room(path, needed)
+    if path.is_dir():
+        os.close(_claim(path))
     if keep.resume:
         _tidy(path)
         checkpoints = Checkpoints(path, keep.every, data)
@@ -162,11 +167,37 @@ def _tidy(run: Path) -> None:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
+def _claim(run: Path) -> int:
+    """Lock a run folder for this process; return what to close in the end.
+
+    Raises:
+        OneLabelError: another process trains in it.
+    """
+    handle = os.open(run, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        raise OneLabelError(
+            f"another process is training in {run}: wait for it, or give another --out"
+        ) from None
+    except OSError:
+        pass  # a file system without locks
+    return handle
+
+
 @contextmanager
-def interruption_explained(checkpoints: Checkpoints) -> Iterator[None]:
-    """Say on Ctrl-C how to go on."""
+def claimed(run: RunFolder, checkpoints: Checkpoints) -> Iterator[None]:
+    """Keep other processes out of a run while it is written; on Ctrl-C say how to go on.
+
+    Raises:
+        OneLabelError: another process trains in it.
+    """
+    handle = _claim(run.path)
     try:
         yield
     except KeyboardInterrupt:
         print(f"onelabel: {checkpoints.said()}", file=sys.stderr)
         raise
+    finally:
+        os.close(handle)
