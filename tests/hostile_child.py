@@ -72,7 +72,8 @@ def run(target: str, argument: str, first: int, last: int, **bounds: int) -> dic
     )
     report: dict[str, Any] = json.loads(found.stdout.splitlines()[-1])
     faults = report["faults"]
-    assert not faults, f"{target} {argument}: {len(faults)} faults\n" + "\n\n".join(faults[:5])
+    distinct = {fault.splitlines()[-1][:80]: fault for fault in faults}
+    assert not faults, f"{target} {argument}: {len(faults)} faults\n" + "\n\n".join(distinct.values())
     assert report["grown"] < bounds.get("memory", 512), f"{target} {argument}: {report['grown']} MB"
     return report
 

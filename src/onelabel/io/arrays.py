@@ -3,12 +3,44 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from onelabel.io.errors import OneLabelError
+
 _LAST_CHARACTER = 0x10FFFF
+
+
+def load_npy(path: str | Path, *, mapped: bool = False) -> NDArray[Any]:
+    """Read a ``.npy`` file, or open it as a memory map; nothing is unpickled.
+
+    Raises:
+        OneLabelError: not a regular file, no array, one of Python objects, or larger than the memory.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "a.npy"
+        >>> np.save(path, np.eye(2))
+        >>> load_npy(path, mapped=True).shape
+        (2, 2)
+    """
+    path = Path(path)
+    if not path.is_file():  # reading a pipe or a device may never end
+        raise OneLabelError(f"{path} is missing, or not a regular file")
+    try:
+        array = np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False)
+    except Exception as error:  # damaged headers raise nearly every type there is
+        raise OneLabelError(f"{path} is not a NumPy array that can be read: {_short(error)}") from None
+    if not isinstance(array, np.ndarray):  # an archive of arrays under another name
+        raise OneLabelError(f"{path} is not a NumPy array")
+    return array
+
+
+def _short(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]
 
 
 def texts_of(array: NDArray[Any]) -> list[str]:

@@ -19,8 +19,8 @@ class OneLabelError(Exception):
     """A mistake in the input or the set-up that the user can mend; never a bug of ours.
 
     Args:
-        message: what is wrong and what to change; made printable, and of a very long one the middle is left
-            out, as names from files stand in it.
+        message: what is wrong and what to change; made one printable line, and of a very long one the middle
+            is left out, as names from files and texts of other libraries stand in it.
 
     Example:
         >>> raise OneLabelError("no such column 'dog'")
@@ -31,7 +31,8 @@ class OneLabelError(Exception):
     def __init__(self, message: str = "") -> None:
         if len(message) > _LONGEST:  # a name in it came from a file that is none of ours
             message = f"{message[: _LONGEST - _END]} [...] {message[-_END:]}"
-        super().__init__("\n".join(map(printable, message.split("\n"))))
+        lines = (printable(line.strip()) for line in message.split("\n"))
+        super().__init__(" ".join(filter(None, lines)))
 
 
 class LabelFileError(OneLabelError):

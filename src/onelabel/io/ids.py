@@ -6,6 +6,7 @@ import hashlib
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +37,33 @@ class IdTable(Sequence[str]):
     def __init__(self, buffer: NDArray[np.uint8], offsets: NDArray[np.int64]) -> None:
         self.buffer = buffer
         self.offsets = offsets
+
+    @classmethod
+    def checked(cls, buffer: NDArray[Any], offsets: NDArray[Any]) -> IdTable:
+        """Build the table from two arrays that come from a file.
+
+        Raises:
+            OneLabelError: they are no ids: other types, offsets that go back or leave the buffer, an id that
+                is blank or no UTF-8.
+
+        Example:
+            >>> ids = IdTable.from_strings(["a.jpg", "b.jpg"])
+            >>> IdTable.checked(ids.buffer, ids.offsets + 1)
+            Traceback (most recent call last):
+            onelabel.io.errors.OneLabelError: the ids are damaged: their offsets do not fit
+        """
+        if buffer.dtype != np.uint8 or offsets.dtype != np.int64 or buffer.ndim != 1 or offsets.ndim != 1:
+            raise OneLabelError("the ids are damaged: not bytes and whole numbers")
+        whole = len(offsets) > 0 and offsets[0] == 0 and offsets[-1] == len(buffer)
+        if not whole or bool((offsets[1:] <= offsets[:-1]).any()):
+            raise OneLabelError("the ids are damaged: their offsets do not fit")
+        ids = cls(buffer, offsets)
+        try:
+            for _ in ids:
+                pass
+        except UnicodeDecodeError:
+            raise OneLabelError("the ids are damaged: not valid UTF-8") from None
+        return ids
 
     @classmethod
     def from_strings(cls, strings: Iterable[str]) -> IdTable:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,26 @@ from typing import Any
 from onelabel.io.atomic import atomic_write
 from onelabel.io.errors import OneLabelError
 
+_LARGEST = 1 << 26  # bytes of a file that describes others
+
 
 def write_manifest(path: str | Path, kind: str, version: int, content: Mapping[str, Any]) -> None:
-    """Write ``content`` as JSON with ``kind`` and ``format_version`` in front, atomically."""
+    """Write ``content`` as JSON with ``kind`` and ``format_version`` in front, atomically.
+
+    What is no finite number becomes null: JSON has no NaN, and :func:`read_manifest` refuses it.
+    """
+    whole = _finite({"kind": kind, "format_version": version, **content})
     with atomic_write(path) as stream:
-        json.dump({"kind": kind, "format_version": version, **content}, stream, indent=1, ensure_ascii=False)
+        json.dump(whole, stream, indent=1, ensure_ascii=False, allow_nan=False)
         stream.write("\n")
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _finite(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def read_manifest(path: str | Path, kind: str, newest: int) -> dict[str, Any]:
@@ -28,7 +43,7 @@ def read_manifest(path: str | Path, kind: str, newest: int) -> dict[str, Any]:
         newest: newest format version that this release reads.
 
     Raises:
-        OneLabelError: missing, not JSON, of another kind, or from a newer release.
+        OneLabelError: missing, not strict JSON, larger than 64 MiB, of another kind, or from a newer release.
 
     Example:
         >>> import tempfile
@@ -38,22 +53,63 @@ def read_manifest(path: str | Path, kind: str, newest: int) -> dict[str, Any]:
         3
     """
     path = Path(path)
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise OneLabelError(f"{path} is missing: {path.parent} is not a complete {kind}") from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise OneLabelError(f"{path} cannot be read as JSON: {error}") from None
+    if not path.exists():
+        raise OneLabelError(f"{path} is missing: {path.parent} is not a complete {kind}")
+    content = read_json(path)
     if not isinstance(content, dict) or content.get("kind") != kind:
         raise OneLabelError(f"{path} is not a {kind} file")
     version = content.get("format_version")
-    if not isinstance(version, int) or version < 1:
+    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
         raise OneLabelError(f"{path} has no valid format_version")
     if version > newest:
         raise OneLabelError(
             f"{path} has format version {version}, this release reads up to {newest}: update onelabel"
         )
     return content
+
+
+def read_json(path: str | Path) -> Any:
+    """Read a small JSON file that may come from anywhere.
+
+    Raises:
+        OneLabelError: not a regular file, larger than 64 MiB, or not strict JSON: a key that stands twice,
+            NaN or infinity, nested too deep.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "twice.json"
+        >>> _ = path.write_text('{"a": 1, "a": 2}')
+        >>> read_json(path)
+        Traceback (most recent call last):
+        onelabel.io.errors.OneLabelError: ...twice.json cannot be read as JSON: the key 'a' stands twice
+    """
+    path = Path(path)
+    try:
+        if not path.is_file():  # reading a pipe or a device may never end
+            raise ValueError("it is not a regular file")
+        if path.stat().st_size > _LARGEST:
+            raise ValueError(f"it is larger than {_LARGEST >> 20} MiB")
+        text = path.read_text(encoding="utf-8")
+        return json.loads(text, object_pairs_hook=_distinct, parse_constant=_no_number, parse_float=_number)
+    except (OSError, ValueError, RecursionError) as error:
+        raise OneLabelError(f"{path} cannot be read as JSON: {error}") from None
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for number, key in enumerate(keys) if key in keys[:number])
+        raise ValueError(f"the key {twice!r} stands twice")
+    return found
+
+
+def _no_number(text: str) -> Any:
+    raise ValueError(f"{text} is no number in JSON")
+
+
+def _number(text: str) -> float:
+    return float(text) if math.isfinite(float(text)) else _no_number(text)
 
 
 def digest_file(path: str | Path) -> str:

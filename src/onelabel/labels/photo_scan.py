@@ -5,11 +5,14 @@ from __future__ import annotations
 import hashlib
 import multiprocessing
 import os
+import signal
 from collections.abc import Generator, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import chain, repeat
+from multiprocessing import resource_tracker
 from pathlib import Path
 
 import numpy as np
@@ -208,13 +211,35 @@ def _one_by_one(tasks: list[_Task]) -> Iterator[tuple[_Task, list[Outcome]]]:
 
 def _pool(workers: int) -> ProcessPoolExecutor:
     # Not forked: this process has threads (the progress bar's, torch's), whose locks a fork would copy.
-    return ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
+    context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(workers, mp_context=context, initializer=_silence)
+
+
+def _silence() -> None:
+    """Keep what decoders print about broken files, in C, off the terminal; the outcome says it."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+
+
+@contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """Hold Ctrl-C back while processes start: they inherit it, and only this one answers to the user."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    resource_tracker.ensure_running()  # would let Ctrl-C through again, were it started below
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _tried_pool() -> ProcessPoolExecutor:
     pool = _pool(1)
     try:
-        pool.submit(int).result()
+        with _without_interrupts():
+            first = pool.submit(int)
+        first.result()
     except BrokenProcessPool:
         raise OneLabelError(
             "processes to read photos cannot be started; in a script, call this below "
@@ -225,7 +250,8 @@ def _tried_pool() -> ProcessPoolExecutor:
 
 def _submit(pool: ProcessPoolExecutor, task: _Task) -> Future[list[Outcome]]:
     try:
-        return pool.submit(examine, task)
+        with _without_interrupts():
+            return pool.submit(examine, task)
     except BrokenProcessPool as error:
         future: Future[list[Outcome]] = Future()
         future.set_exception(error)

@@ -45,6 +45,8 @@ def read_classes(path: str | Path) -> tuple[str, ...]:
                 raise LabelFileError(path, f"class {name!r} stands at line {lines[name]} already", line=line)
             if name:
                 lines[name] = line
+    if not lines:
+        raise LabelFileError(path, "the file names no class")
     return tuple(lines)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from onelabel.io.arrays import texts_of
+from onelabel.io.arrays import load_npy, texts_of
 from onelabel.io.errors import LabelFileError, OneLabelError
 from onelabel.labels.datasets.common import Archive, Part, finish
 from onelabel.labels.readers.base import Loaded, Probe, Reader, ReadOptions
@@ -145,11 +145,10 @@ def _load(path: Path) -> NDArray[Any]:
     if not path.is_file():  # reading a pipe or a device may never end
         raise LabelFileError(path, "there is no such file; labels and image paths come as a pair")
     try:
-        array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-    except Exception as error:  # damaged headers raise nearly every type there is
+        return load_npy(path, mapped=True)
+    except OneLabelError as error:
         advice = "if it holds Python objects, write it again with array.astype(str)"
-        raise LabelFileError(path, f"not a NumPy array that can be read ({error}); {advice}") from None
-    return array
+        raise OneLabelError(f"{error}; {advice}") from None
 
 
 READER = Reader(

@@ -1,0 +1,38 @@
+"""Loader processes that die, told as what they are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from onelabel.io.errors import OneLabelError
+
+_SIGNS = ("DataLoader worker", "shared memory", "shm")
+
+
+@contextmanager
+def loader_faults_explained() -> Iterator[None]:
+    """Turn the death of a loader process, or too little shared memory, into an error that a user can mend.
+
+    To stand around the whole loop over a ``DataLoader``: torch raises from a signal handler, wherever the
+    process is at that moment, such as in the network that reads the batch.
+
+    Raises:
+        OneLabelError: a loader process died, or there is too little shared memory.
+
+    Example:
+        >>> with loader_faults_explained():
+        ...     raise RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed.")
+        Traceback (most recent call last):
+        onelabel.io.errors.OneLabelError: a process that reads photos died (DataLoader worker (pid 7) ...
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if not any(sign in str(error) for sign in _SIGNS):
+            raise
+        reason = str(error).splitlines()[0].rstrip(". ")
+        raise OneLabelError(
+            f"a process that reads photos died ({reason}): too little memory or shared memory (/dev/shm); "
+            "use fewer --workers, or --workers 0"
+        ) from error
