@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help demo test check-style install nightly docs clean
+.PHONY: help demo test check-style install nightly docs results clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -34,5 +34,10 @@ docs: install  ## write the documents that are made from the code
 	$(BIN)/python scripts/write_method_docs.py
 	$(BIN)/python scripts/draw_gr_gradients.py
 
+results: install  ## run what docs/results.md shows and write it (half an hour; needs ONELABEL_DATA)
+	$(BIN)/onelabel demo --out demo --overwrite
+	$(BIN)/python benchmarks/methods_on_features.py --selects observed --out comparisons
+	$(BIN)/python scripts/write_results.py demo comparisons > results.md && mv results.md docs/results.md
+
 clean:  ## remove what make made
-	rm -rf .venv demo build dist
+	rm -rf .venv demo comparisons build dist
