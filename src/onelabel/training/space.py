@@ -49,7 +49,7 @@ def require_room(run: str | Path, needed: int) -> None:
     Example:
         >>> require_room("run", 10**18)
         Traceback (most recent call last):
-        onelabel.io.errors.OneLabelError: the run needs about 1,000,000,000.0 GB for checkpoints and model ...
+        onelabel.io.errors.OneLabelError: the run needs about ... make room, or give another --out
     """
     folder = Path(run).absolute()
     there = folder / NAME
