@@ -81,7 +81,7 @@ class ParquetTable:
             LabelFileError: not a parquet file, or two columns have the same name.
             OneLabelError: pyarrow is not installed.
         """
-        header = tuple(str(name).strip() for name in _open(path).schema_arrow.names)
+        header = _header(path)
         repeated = next((name for name, number in Counter(header).items() if number > 1), None)
         if repeated is not None:
             raise LabelFileError(path, "two columns have this name: rename or delete one", column=repeated)
@@ -108,22 +108,29 @@ class ParquetTable:
 
 def _open(path: Path) -> Any:
     try:
-        from pyarrow import ArrowException, parquet  # type: ignore[import-untyped]
+        from pyarrow import parquet  # type: ignore[import-untyped]
     except ImportError:
         text = f"{path} is a parquet file; to read it: pip install 'onelabel[parquet]', or export it as CSV"
         raise OneLabelError(text) from None
     try:
         return parquet.ParquetFile(path)
-    except (ArrowException, OSError) as error:
+    except Exception as error:  # damaged files raise nearly every type there is
+        raise _unreadable(path, error) from None
+
+
+def _header(path: Path) -> tuple[str, ...]:
+    file = _open(path)
+    try:
+        return tuple(str(name).strip() for name in file.schema_arrow.names)
+    except Exception as error:  # as above
         raise _unreadable(path, error) from None
 
 
 def _batches(path: Path, size: int) -> Iterator[Any]:
-    from pyarrow import ArrowException
-
+    file = _open(path)
     try:
-        yield from _open(path).iter_batches(batch_size=size)
-    except (ArrowException, OSError) as error:
+        yield from file.iter_batches(batch_size=size)
+    except Exception as error:  # as above
         raise _unreadable(path, error) from None
 
 
