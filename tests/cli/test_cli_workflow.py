@@ -198,7 +198,7 @@ def test_what_depends_on_the_way_to_train_is_resolved(
     way: str, workshop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: dict[str, Any] = {}
-    monkeypatch.setattr("onelabel.cli.train_steps.start", lambda found, *_: seen.update(found))
+    monkeypatch.setattr("onelabel.cli.train_steps.start", lambda found, *_, **__: seen.update(found))
     options = {
         "features": ["--features", str(workshop.features)],
         "backbone": ["--backbone", workshop.backbone, "--images", str(workshop.photos)],
