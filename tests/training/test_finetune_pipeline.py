@@ -147,7 +147,7 @@ def nothing(job: Path) -> None:
         (nothing, {"backbone": "resnt50"}, "unknown backbone 'resnt50'; nearest: resnet50"),
         (nothing, {"backbone": "local-dir:nowhere"}, "nowhere is not a folder"),
         (nothing, {"workers": "-1"}, "--workers must be 0 or more"),
-        (nothing, {"devices": "2"}, "one device"),
+        (nothing, {"devices": "0"}, "--devices must be 1 or more"),
         (nothing, {"lr": "0"}, "--lr must be above 0"),
         pytest.param(
             nothing, {"precision": "16"}, "--precision 16 needs a GPU",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Sequence
 from importlib import import_module
 from io import TextIOWrapper
@@ -35,6 +36,7 @@ COMMANDS = {
 
 USAGE_ERROR = 2
 INTERRUPTED = 130
+_UNTIL_SAID = 10  # seconds
 
 
 def overview() -> str:
@@ -71,8 +73,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _run(arguments)
         finally:
             sys.stdout.flush()  # here, where a broken pipe is still caught
-    except OneLabelError as error:
-        return _complain(str(error))
     except KeyboardInterrupt:
         print("onelabel: interrupted; finished files are intact", file=sys.stderr)
         return INTERRUPTED
@@ -80,9 +80,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The reader of our output (`| head`) has gone; Python would complain once more on exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except OSError as error:
-        # The machine said no: permission, full disk, too many open files.
-        return _complain(f"{error.filename or 'cannot go on'}: {error.strerror or error}")
+    except (OneLabelError, OSError) as error:
+        if _follows(arguments):
+            time.sleep(_UNTIL_SAID)  # a launcher that saw this process end would end the one that speaks
+        else:
+            complain(mistake(error) or "")
+        return USAGE_ERROR
 
 
 def function_of(name: str) -> str:
@@ -100,11 +103,32 @@ def module_of(name: str) -> ModuleType:
     return import_module(f"onelabel.cli.{function_of(name)}")
 
 
-def _complain(message: str) -> int:
+def mistake(error: BaseException) -> str | None:
+    """Return what the user, or the machine, did wrong; None for a mistake of ours.
+
+    Example:
+        >>> mistake(OneLabelError("no such file")), mistake(PermissionError(13, "denied", "a.csv"))
+        ('no such file', 'a.csv: denied')
+    """
+    if isinstance(error, OneLabelError):
+        return str(error)
+    if isinstance(error, OSError):  # permission, full disk, too many open files
+        return f"{error.filename or 'cannot go on'}: {error.strerror or error}"
+    return None
+
+
+def complain(message: str) -> None:
     """Print an error as one line of printable characters, whatever names the user's files have."""
     line = "".join(c if c.isprintable() else repr(c)[1:-1] for c in " ".join(message.splitlines()))
     print(f"onelabel: error: {line}", file=sys.stderr)
-    return USAGE_ERROR
+
+
+def _follows(arguments: list[str]) -> bool:
+    """Say whether this is one of several processes that train together, and not the one that speaks."""
+    from onelabel.training.place import find_place
+
+    place = find_place()
+    return arguments[:1] == ["train"] and place is not None and place.rank > 0
 
 
 def _run(arguments: list[str]) -> int:

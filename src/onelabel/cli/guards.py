@@ -11,6 +11,7 @@ from onelabel.io.errors import OneLabelError
 _SEEDS = (0, 2**32)
 LIMITS: dict[str, tuple[float, float]] = {
     "batch_size": (1, math.inf),
+    "devices": (1, 1024),
     "disable_below": (0, math.inf),
     "expected_positives": (0, math.inf),
     "max_pixels": (1, math.inf),

@@ -11,6 +11,7 @@ from onelabel.cli.guards import check_beside, check_limits, check_result
 from onelabel.cli.reading import photo_folder, read_labels
 from onelabel.io.errors import OneLabelError
 from onelabel.sources.registry import inputs_of
+from onelabel.training.place import find_place
 
 CHOICES = (METHOD, SOURCE, RULE)
 EXAMPLES = """
@@ -22,10 +23,11 @@ onelabel train labels.csv --images photos --backbone resnet50.tv_in1k --epochs 1
 onelabel train labels.csv --features features --method em --method.alpha 0.2 --seed 1 --out run
 onelabel train labels.csv --images photos --backbone resnet50.tv_in1k --init run --photo-size 448 --out whole
 onelabel train labels.csv --features features --method em --out run --resume
+onelabel train labels.csv --images photos --backbone resnet50.tv_in1k --method em --devices 4 --out run
 onelabel train --config run/config.yaml --out again
 """
 _FOR_FINE_TUNING = (
-    "head_lr_multiplier", "precision", "devices", "workers", "max_pixels", "photo_size", "freeze_epochs",
+    "head_lr_multiplier", "precision", "workers", "max_pixels", "photo_size", "freeze_epochs",
     "freeze_batchnorm",
 )  # fmt: skip
 
@@ -99,7 +101,7 @@ def train(
         val_fraction: share of the training images drawn to choose the epoch; 0 for none.
         split_seed: of that draw.
         epochs: passes over the images; by default 25 for a head, 10 for fine-tuning.
-        batch_size: images per step.
+        batch_size: images per step, of all devices together.
         lr: learning rate of Adam; by default 1e-3 for a head, 1e-5 for fine-tuning.
         head_lr_multiplier: of the head's learning rate in fine-tuning; some papers use 10.
         weight_decay: of Adam.
@@ -119,8 +121,9 @@ def train(
         mirror: train on mirrored images too, at random.
         seed: of the initial weights, the order and the mirroring.
         precision: of fine-tuning.
-        devices: number of devices of fine-tuning.
-        workers: extra processes that read photos.
+        devices: number of GPUs of this machine that fine-tune together (processes, where there are none); for
+            several machines see docs/scale.md.
+        workers: extra processes that read photos, of each device.
         max_pixels: largest allowed width × height of a photo.
         checkpoint_every: seconds between two checkpoints, written at the end of epochs; 0 for each epoch.
         resume: go on with the interrupted run in --out, with the same result as if it had never stopped.
@@ -131,12 +134,13 @@ def train(
     config = {
         key: value for key, value in locals().items() if key not in ("reading", "overwrite", "resume")
     } | reading
+    config["devices"] = _team_size(devices)
     _require_way(config)
     if method is None:
         raise OneLabelError("give --method NAME; onelabel methods lists them")
     check_limits(
         batch_size=batch_size, expected_positives=expected_positives, max_pixels=max_pixels, seed=seed,
-        split_seed=split_seed, val_fraction=val_fraction, workers=workers,
+        split_seed=split_seed, val_fraction=val_fraction, workers=workers, devices=devices,
     )  # fmt: skip
     if resume and overwrite:
         raise OneLabelError("--resume goes on with a run and --overwrite begins it again: give one of them")
@@ -161,8 +165,26 @@ def train(
     config = resolve(config)
     if resume and finished(config):
         return
-    table = read_labels(labels, images=images, **reading)
-    start(config, table, read_val(config, table.class_ids, reading), resume=resume)
+    from onelabel.cli.train_team import launch_all, together
+
+    if devices > 1 and find_place() is None:
+        launch_all(config, resume=resume, overwrite=overwrite)
+        return
+    with together() as team:
+        table = read_labels(labels, images=images, **reading)
+        start(config, table, read_val(config, table.class_ids, reading), resume=resume, team=team)
+
+
+def _team_size(devices: int) -> int:
+    """Return the number of processes that train together: the launcher's, or else ``--devices``."""
+    place = find_place()
+    if place is None:
+        return devices
+    if devices not in (1, place.size):
+        raise OneLabelError(
+            f"--devices {devices} and {place.size} processes were started: leave --devices out"
+        )
+    return place.size
 
 
 def _require_way(config: Mapping[str, Any]) -> None:
@@ -175,6 +197,11 @@ def _require_way(config: Mapping[str, Any]) -> None:
         raise OneLabelError("--backbone reads photos: give their folder with --images DIR")
     if config["val"] is None and config["val_exhaustive"] is not None:
         raise OneLabelError("--val-exhaustive says how --val FILE is read: give one, or leave it out")
+    if config["features"] is not None and config["devices"] != 1:
+        raise OneLabelError(
+            "a head on --features trains in seconds, in one process: leave --devices out, and start it "
+            "without torchrun or srun"
+        )
     parameters = signature(train).parameters
     if config["head"] == "linear" and config["head_width"] != parameters["head_width"].default:
         raise OneLabelError("--head-width is that of --head mlp: give both, or leave it out")

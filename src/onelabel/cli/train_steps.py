@@ -16,6 +16,7 @@ from onelabel.training.parts import divide
 from onelabel.training.recipe import Recipe, make_recipe, usual_source
 from onelabel.training.resume import Keep, look
 from onelabel.training.settings import Settings
+from onelabel.training.team import ALONE, Team
 
 Config = Mapping[str, Any]
 _USUAL = {"features": {"epochs": 25, "lr": 1e-3}, "backbone": {"epochs": 10, "lr": 1e-5}}
@@ -69,7 +70,9 @@ def finished(config: Config) -> bool:
     return done
 
 
-def start(config: Config, table: LabelTable, val: LabelTable | None, *, resume: bool = False) -> None:
+def start(
+    config: Config, table: LabelTable, val: LabelTable | None, *, resume: bool = False, team: Team = ALONE
+) -> None:
     """Divide the images, build method and source, train, and print what came out.
 
     Args:
@@ -77,6 +80,7 @@ def start(config: Config, table: LabelTable, val: LabelTable | None, *, resume: 
         table: all labels given for training.
         val: labels of ``--val``, or None.
         resume: go on with the run in the folder.
+        team: the processes that train together.
 
     Raises:
         OneLabelError: something does not fit together (then nothing has been written), or the run fails.
@@ -90,7 +94,7 @@ def start(config: Config, table: LabelTable, val: LabelTable | None, *, resume: 
     )  # fmt: skip
     _print_notes((*recipe.method.notes, *getattr(recipe.source, "notes", ())))
     print(_plan(recipe))
-    print(_fit(recipe, config, Keep(resume, config["checkpoint_every"])))
+    print(_fit(recipe, config, Keep(resume, config["checkpoint_every"]), team))
 
 
 def _print_notes(notes: Iterable[str]) -> None:
@@ -107,7 +111,7 @@ def _plan(recipe: Recipe) -> str:
     return f"\ntraining {recipe.described['name']} for {epochs} on {len(parts.train):,} images, {judges}"
 
 
-def _fit(recipe: Recipe, config: Config, keep: Keep) -> str:
+def _fit(recipe: Recipe, config: Config, keep: Keep, team: Team) -> str:
     """Train, and return what to print."""
     if config["features"] is not None:
         from onelabel.training.pipeline import train_on_features
@@ -117,6 +121,6 @@ def _fit(recipe: Recipe, config: Config, keep: Keep) -> str:
 
     return train_backbone(
         recipe, config["backbone"], config["images"], config["out"], config, precision=config["precision"],
-        devices=config["devices"], workers=config["workers"], max_pixels=config["max_pixels"],
-        photo_size=config["photo_size"], keep=keep,
+        workers=config["workers"], max_pixels=config["max_pixels"], photo_size=config["photo_size"],
+        keep=keep, team=team,
     )  # fmt: skip

@@ -155,11 +155,12 @@ class Course:
         raise OneLabelError(f"{problem}: {_ADVICE}{kept}")
 
 
-def epoch_seed(seed: int, epoch: int) -> int:
-    """Return the seed of the random numbers inside the network (dropout) for one epoch.
+def epoch_seed(seed: int, epoch: int, rank: int = 0) -> int:
+    """Return the seed of the random numbers inside the network (dropout) for one epoch and process.
 
     Example:
         >>> epoch_seed(0, 1) == epoch_seed(0, 1), epoch_seed(0, 1) == epoch_seed(1, 0)
         (True, False)
     """
-    return int(np.random.SeedSequence((seed, epoch)).generate_state(1)[0])
+    parts = (seed, epoch, rank) if rank else (seed, epoch)
+    return int(np.random.SeedSequence(parts).generate_state(1)[0])

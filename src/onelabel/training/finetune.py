@@ -15,6 +15,7 @@ from onelabel.training.first_weights import first_head
 from onelabel.training.photo_network import PhotoNetwork, single_values_spared
 from onelabel.training.photo_rows import machine_errors_explained
 from onelabel.training.recipe import Recipe
+from onelabel.training.team import ALONE, Team
 
 if TYPE_CHECKING:
     from onelabel.training.lightning_loop import Precision
@@ -35,6 +36,7 @@ def fine_tune(
     log: Log = no_log,
     advance: Advance = _no_advance,
     checkpoints: Checkpoints | None = None,
+    team: Team = ALONE,
 ) -> Trained:
     """Train a backbone and a head on photos.
 
@@ -58,6 +60,9 @@ def fine_tune(
         log: called with a dictionary after each epoch.
         advance: called with the number of photos done, training and validation.
         checkpoints: where the run is saved, and what it goes on from; or None.
+        team: the processes that train together, each with the same arguments; ``batch_size`` counts the
+            images of all. Losses, per-image state and scores are those of one process, to rounding;
+            BatchNorm sees the images of its own process, and the statistics of the first one are kept.
 
     Raises:
         ImageError: names a photo that cannot be read.
@@ -93,7 +98,7 @@ def fine_tune(
     else:
         from onelabel.training.lightning_loop import FineTuning, fit
 
-        module = FineTuning(network, recipe, train, val, workers, log, advance, checkpoints)
+        module = FineTuning(network, recipe, train, val, workers, log, advance, checkpoints, team)
         with machine_errors_explained(), single_values_spared(backbone):
             fit(module, precision)
         course = module.course

@@ -18,6 +18,7 @@ from onelabel.io.progress import progress
 from onelabel.labels.table import LabelTable
 from onelabel.training.find_photos import find_photos
 from onelabel.training.order import epoch_order
+from onelabel.training.team import ALONE, Slices, Team
 
 PhotoBatches = Iterable[tuple[Tensor, Tensor]]
 """Yields (index (B,) int64, pixels (B, 3, S, S) float32)."""
@@ -95,21 +96,23 @@ class EpochOrder(Sampler[int]):
 
 
 def photo_batches(
-    photos: ImageRows, batch_size: int, workers: int, order: EpochOrder | None = None
+    photos: ImageRows, batch_size: int, workers: int, order: EpochOrder | None = None, team: Team = ALONE
 ) -> DataLoader[Any]:
     """Return a loader of the photos: in their own order, or in that of an epoch; the last batch is kept.
 
     Args:
         photos: the photos.
-        batch_size: photos per batch.
+        batch_size: photos per batch, of all processes together.
         workers: extra processes that read photos; they stay between passes.
         order: order of the training epochs.
+        team: of several processes, each reads its slice of every batch.
     """
+    rows = range(len(photos)) if order is None else order
     # A loader draws a number from its generator at each pass. From torch's own, the random numbers of the
     # network (dropout) would depend on how often photos were read.
     return DataLoader(
-        photos, batch_size, sampler=order, num_workers=workers, persistent_workers=workers > 0,
-        generator=torch.Generator(),
+        photos, batch_sampler=Slices(rows, len(photos), batch_size, team), num_workers=workers,
+        persistent_workers=workers > 0, generator=torch.Generator(),
     )  # fmt: skip
 
 

@@ -1,0 +1,90 @@
+"""A team of processes, as Lightning wants to be told of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
+from lightning.pytorch.strategies import DDPStrategy
+
+from onelabel.training.photo_network import PhotoNetwork
+from onelabel.training.team import Team
+
+
+class _EachOnItsOwn(ClusterEnvironment):
+    """Processes that have met already; each counts as a machine with one device.
+
+    Which device is whose was decided when they met, so that Lightning need not count them.
+    """
+
+    def __init__(self, team: Team) -> None:
+        self.team = team
+
+    @property
+    def creates_processes_externally(self) -> bool:
+        return True
+
+    @property
+    def main_address(self) -> str:
+        raise NotImplementedError("the processes have met")
+
+    @property
+    def main_port(self) -> int:
+        raise NotImplementedError("the processes have met")
+
+    @staticmethod
+    def detect() -> bool:
+        return False
+
+    def world_size(self) -> int:
+        return self.team.size
+
+    def set_world_size(self, size: int) -> None:
+        """Nothing to set."""
+
+    def global_rank(self) -> int:
+        return self.team.rank
+
+    def set_global_rank(self, rank: int) -> None:
+        """Nothing to set."""
+
+    def local_rank(self) -> int:
+        return 0
+
+    def node_rank(self) -> int:
+        return self.team.rank
+
+
+def machines(team: Team, network: PhotoNetwork, *, head_alone: bool) -> dict[str, Any]:
+    """Return the arguments of a ``Trainer`` that say where it runs.
+
+    Args:
+        team: the processes.
+        network: what they train.
+        head_alone: whether there are epochs in which the backbone has no gradients.
+    """
+    if team.size == 1:
+        return {"accelerator": "auto", "devices": 1}
+    strategy = DDPStrategy(
+        cluster_environment=_EachOnItsOwn(team),
+        find_unused_parameters=head_alone or _leaves_some_out(network),
+        broadcast_buffers=False,
+    )
+    device = team.device
+    return {
+        "accelerator": device.type,
+        "devices": 1 if device.index is None else [device.index],
+        "num_nodes": team.size,
+        "strategy": strategy,
+    }
+
+
+def _leaves_some_out(network: PhotoNetwork) -> bool:
+    """Say whether a network has weights that its result does not depend on, as some of timm have."""
+    training, size = network.training, network.backbone.preprocess.size
+    weights = [weight for weight in network.parameters() if weight.requires_grad]
+    logits = network.eval()(torch.zeros(1, 3, size, size, device=weights[0].device))
+    gradients = torch.autograd.grad(logits.sum(), weights, allow_unused=True)
+    network.train(training)
+    return any(gradient is None for gradient in gradients)
