@@ -70,6 +70,13 @@ def test_a_run_can_be_repeated_from_its_config(folder: Path, tmp_path: Path, key
     assert (again / model).read_bytes() == (run / model).read_bytes()
 
 
+def test_the_report_is_on_the_test_scenes(folder: Path) -> None:
+    page, found = (folder / "report.html").read_text(), json.loads((folder / "report.json").read_text())
+    assert "the 40 test scenes" in page and "<script" not in page
+    vlpl = json.loads((folder / "demo.json").read_text())["methods"]["vlpl"]["test_map"][0]
+    assert found["quality"]["evaluation"]["map"] == pytest.approx(vlpl, abs=1e-9)
+
+
 def test_the_model_names_what_is_on_photos(folder: Path, tmp_path: Path) -> None:
     tags = tmp_path / "tags.csv"
     run, photos = str(folder / "runs/full-0"), str(folder / "scenes/images/test")

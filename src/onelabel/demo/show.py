@@ -18,17 +18,23 @@ from onelabel.demo.plan import Plan
 from onelabel.demo.prepare import STORE, Scenes, draw, embed, zero_shot
 from onelabel.demo.run import RUNS, Result, choose, given, train
 from onelabel.demo.sheet import contact_sheet
-from onelabel.images.decode import decode
+from onelabel.images.decode import MAX_PIXELS, decode
 from onelabel.io.atomic import atomic_write, check_output
 from onelabel.io.errors import OneLabelError
 from onelabel.io.manifest import read_manifest, write_manifest
 from onelabel.models.bundle_read import load_bundle
+from onelabel.report.extra import pages_possible
+from onelabel.report.gather import gather
+from onelabel.report.run_report import write_report
+from onelabel.training.judge import score_features
+from onelabel.training.run_folder import RunFolder
 from onelabel.training.threads import threads_for
 
 MANIFEST, KIND, VERSION = "demo.json", "onelabel-demo", 1
-TABLE, SHEET = "table.txt", "contact-sheet.png"
+TABLE, SHEET, PAGE = "table.txt", "contact-sheet.png", "report.html"
 _SHOWN = 24
 _PICTURED = "vlpl"
+_DRAWS = 200
 
 
 def show(out: str, plan: Plan, *, overwrite: bool = False) -> dict[str, Result]:
@@ -58,8 +64,10 @@ def show(out: str, plan: Plan, *, overwrite: bool = False) -> dict[str, Result]:
     with _step(f"4/5  training {plan.seeds} runs of each method"):
         results = train(scenes, plan, chosen)
     alone = zero_shot(store, scenes.full.part("test"))
-    with _step("5/5  drawing the contact sheet"):
+    with _step("5/5  drawing the contact sheet, and writing the report on a run"):
         _picture(scenes)
+        if pages_possible():
+            _report(scenes)
     table = render(results, alone, given(scenes, plan, chosen))
     _write(folder, table, results, alone)
     print(f"\n{table}\n\n{_farewell(scenes)}")
@@ -105,6 +113,15 @@ def _picture(scenes: Scenes) -> None:
     )
 
 
+def _report(scenes: Scenes) -> None:
+    """Write the page of the pictured model, judged by the test scenes."""
+    run, test = RunFolder.open(scenes.folder / RUNS / f"{_PICTURED}-0"), scenes.full.part("test")
+    bundle = load_bundle(run.path)
+    given = (f"the {len(test):,} test scenes", test, score_features(bundle, test, scenes.store))
+    material = gather(run, bundle, given=given, photos=scenes.images, draws=_DRAWS)
+    write_report(scenes.folder / PAGE, material, max_pixels=MAX_PIXELS)
+
+
 def _present(names: Sequence[str], labels: NDArray[np.int8]) -> list[list[str]]:
     return [[name for name, value in zip(names, row, strict=True) if value == 1] for row in labels]
 
@@ -143,7 +160,8 @@ def _program() -> str:
 
 def _farewell(scenes: Scenes) -> str:
     folder = scenes.folder.as_posix()
-    looks = [f"{folder}/{SHEET}", f"{folder}/{TABLE}, {folder}/{RUNS}/"]
+    page = [f"{folder}/{PAGE}"] if (scenes.folder / PAGE).is_file() else []
+    looks = [f"{folder}/{SHEET}", *page, f"{folder}/{TABLE}, {folder}/{RUNS}/"]
     rows = [("look at", looks), ("try", next_steps(scenes))]
     lines = [f"{head if not n else '':<10}{line}" for head, group in rows for n, line in enumerate(group)]
     return "\n".join([*lines, "your own  README.md goes on from here, with your photos"])

@@ -18,8 +18,22 @@ def require_report_extra() -> None:
     Example:
         >>> require_report_extra()
     """
-    missing = [name for name in _NEEDED if find_spec(name) is None]
+    missing = _missing()
     if missing:
         raise OneLabelError(
             f"pages need {' and '.join(missing)}, not installed here: pip install 'onelabel[report]'"
         )
+
+
+def pages_possible() -> bool:
+    """Whether the libraries are installed, for pages that are a gift on the way.
+
+    Example:
+        >>> pages_possible()
+        True
+    """
+    return not _missing()
+
+
+def _missing() -> list[str]:
+    return [name for name in _NEEDED if find_spec(name) is None]
