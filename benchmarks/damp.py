@@ -67,7 +67,8 @@ def write(folder: Path, images: int, grid: int, dim: int) -> EmbeddingStore:
     for shard in range(plan.num_shards):
         rows = rng.standard_normal(plan.shape_of(shard), dtype=np.float32)
         rows /= np.linalg.norm(rows, axis=-1, keepdims=True)
-        manifest.add(rows.astype(np.float16), np.zeros((len(rows), 32), np.uint8))
+        manifest.add(shard, rows.astype(np.float16), np.zeros((len(rows), 32), np.uint8))
+    manifest.complete()
     return EmbeddingStore.open(folder)
 
 

@@ -127,7 +127,8 @@ def store(folder: Path, share: float) -> str:
     manifest = Manifest.begin(path, plan)
     for shard in range(plan.num_shards):
         rows = rng.standard_normal(plan.shape_of(shard), dtype=np.float32).astype(np.float16)
-        manifest.add(rows, np.zeros((len(rows), 32), np.uint8))
+        manifest.add(shard, rows, np.zeros((len(rows), 32), np.uint8))
+    manifest.complete()
     opened, times = EmbeddingStore.open(path), []
     opened.rows(np.arange(images))[0]  # warm
     for _ in range(200):

@@ -6,6 +6,7 @@ from typing import Any
 
 from onelabel.cli.guards import check_beside, check_device, check_limits, check_result
 from onelabel.cli.reading import photo_folder, read_labels
+from onelabel.cli.sharing import this_device, this_share
 from onelabel.io.errors import OneLabelError
 
 EXAMPLES = """
@@ -13,6 +14,7 @@ onelabel embed labels.csv --images photos --backbone resnet50.tv_in1k --out feat
 onelabel embed labels.csv --images photos --vlm ViT-B-16/openai --out clip
 onelabel embed labels.csv --images photos --vlm local-dir:my_clip --out clip
 onelabel embed labels.csv --images photos --vlm ViT-B-16/openai --views grid:4 --out tiles
+onelabel embed labels.csv --images photos --vlm ViT-B-16/openai --part 2/8 --out clip
 """
 
 
@@ -30,12 +32,15 @@ def embed(
     workers: int = 1,
     max_pixels: int = 100_000_000,
     device: str = "cpu",
+    part: str | None = None,
     overwrite: bool = False,
     **reading: Any,
 ) -> None:
     """Encode photos once, into a store that training reads in seconds.
 
-    Interrupted, it goes on where it stopped when the same command is given again.
+    Interrupted, it goes on where it stopped when the same command is given again. Several processes that
+    share the folder can each do a part: started by torchrun, by srun, as a SLURM array, or with --part. The
+    store appears when the last part is finished, the same as from one process.
 
     Args:
         labels: CSV, parquet, JSON or .npy file, folder, or published data set (see --format): which photos.
@@ -50,35 +55,45 @@ def embed(
         workers: extra processes that read photos; 0 for none.
         max_pixels: largest allowed width × height of a photo.
         device: where the network runs, such as cpu or cuda.
+        part: I/N: do the I-th of N parts; by default what torchrun or SLURM say, else everything.
         overwrite: replace the store if it exists.
     """
     images = photo_folder(labels, images, reading.get("format"))
     if images is None:
         raise OneLabelError("embed reads photos: give their folder with --images DIR")
     check_limits(batch_size=batch_size, workers=workers, max_pixels=max_pixels)
+    share = this_share(part)
     check_beside(out, labels)
-    check_result(out, labels, images, reading.get("classes"), overwrite=overwrite)
+    # Of several processes, one may find the store that all have just finished.
+    check_result(out, labels, images, reading.get("classes"), overwrite=overwrite or share.of > 1)
     if (vlm is None) == (backbone is None):
         raise OneLabelError("give either --vlm SPEC or --backbone NAME")
     from onelabel.training.embedding import embed_photos
+    from onelabel.vlm.store import UnfinishedStoreError
 
+    device = this_device(device, share)
     check_device(device)
     table = read_labels(labels, images=images, **reading)
     kind, spec = ("timm", backbone) if vlm is None else ("open_clip", vlm)
-    store = embed_photos(
-        table,
-        images,
-        out,
-        kind=kind,
-        spec=str(spec),
-        views=views,
-        preprocess=preprocess,
-        mirrored=mirrored,
-        batch_size=batch_size,
-        workers=workers,
-        max_pixels=max_pixels,
-        device=device,
-        overwrite=overwrite,
-    )
+    try:
+        store = embed_photos(
+            table,
+            images,
+            out,
+            kind=kind,
+            spec=str(spec),
+            views=views,
+            preprocess=preprocess,
+            mirrored=mirrored,
+            batch_size=batch_size,
+            workers=workers,
+            max_pixels=max_pixels,
+            device=device,
+            overwrite=overwrite,
+            share=share,
+        )
+    except UnfinishedStoreError as done:
+        print(done)
+        return
     seen = f" × {len(store.views)} views" if len(store.views) > 1 else ""
     print(f"{len(store.ids)} photos{seen} × {store.dim} numbers written to {out}")

@@ -8,6 +8,7 @@ from torch import Tensor
 from onelabel.images.named import named_preprocessing
 from onelabel.images.parts import in_parts
 from onelabel.images.views import view_plan
+from onelabel.io.shares import WHOLE, Share
 from onelabel.labels.table import LabelTable
 from onelabel.models.backbones import Backbone, load_backbone
 from onelabel.training.find_photos import find_photos
@@ -52,6 +53,7 @@ def embed_photos(
     overwrite: bool,
     views: str = "global",
     preprocess: str = "encoder",
+    share: Share = WHOLE,
 ) -> EmbeddingStore:
     """Encode the photos of a table.
 
@@ -69,8 +71,10 @@ def embed_photos(
         overwrite: replace an existing store.
         views: name of the plan of views, see :func:`onelabel.images.views.view_plan`.
         preprocess: name, see :func:`onelabel.images.named.named_preprocessing`.
+        share: which of several processes this is.
 
     Raises:
+        UnfinishedStoreError: this share is finished; those of others are not.
         OneLabelError: an unknown plan or preprocessing, photos are missing, the encoder cannot be loaded, or
             the store cannot be written.
     """
@@ -94,4 +98,5 @@ def embed_photos(
         workers=workers,
         max_pixels=max_pixels,
         overwrite=overwrite,
+        share=share,
     )

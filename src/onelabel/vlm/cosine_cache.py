@@ -2,7 +2,7 @@
 
 A cache is a folder in the store's own::
 
-    cosines-1f3a.../manifest.json   what decides the cosines, and size, time and SHA-256 of the other file
+    cosines-1f3a.../manifest.json   what decides the cosines, and size and SHA-256 of the other file
     cosines-1f3a.../cosines.npy     (N, V, 2 or 1, C) int16, in units of 1/32767
 
 Sixteen bits in equal steps keep a cosine to within 1.6e-5; float16 would keep one of 0.3 to within 1.2e-4,
@@ -24,7 +24,7 @@ from onelabel.io.errors import OneLabelError
 from onelabel.io.manifest import digest_json, read_manifest, write_manifest
 from onelabel.io.progress import progress
 from onelabel.vlm.gather import gather, view_bits
-from onelabel.vlm.layout import FileRecord, load_array
+from onelabel.vlm.layout import FileRecord, give_one_time, load_array, was_touched
 from onelabel.vlm.store import EmbeddingStore
 from onelabel.vlm.texts import Words
 
@@ -83,6 +83,7 @@ def _write(folder: Path, store: EmbeddingStore, words: Words, parts: Mapping[str
         record = FileRecord.of(file)
         content = {"fingerprint": dict(parts), "file": vars(record)}
         write_manifest(temporary / "manifest.json", KIND, VERSION, content)
+        give_one_time(temporary, [file.name])
 
 
 def _computed(store: EmbeddingStore, words: Words, rows: NDArray[np.int64]) -> NDArray[np.int16]:
@@ -98,11 +99,11 @@ def _read(folder: Path, store: EmbeddingStore, words: Words) -> NDArray[np.int16
     file = folder / "cosines.npy"
     hint = f"delete {folder}; it is made again"
     try:
-        record = FileRecord(**content["file"])
+        record = FileRecord.parse(content["file"])
     except (KeyError, TypeError) as error:
         raise OneLabelError(f"{folder / 'manifest.json'} is damaged ({error}): {hint}") from None
     try:
-        record.check(file, verify=False)
+        record.check(file, verify=was_touched(file))
     except OneLabelError:
         raise OneLabelError(f"{file} is missing or has changed since it was written: {hint}") from None
     array: NDArray[Any] = load_array(file, mapped=True)

@@ -166,26 +166,40 @@ def _stream(
         ) from error
 
 
-def embed_shards(manifest: Manifest, images: HashedImages, encoding: Encoding, advance: Advance) -> None:
-    """Embed the images of all shards still to do and add each shard as it is finished.
+def embed_shards(
+    plan: Plan,
+    numbers: Sequence[int],
+    images: HashedImages,
+    encoding: Encoding,
+    keep: Callable[[int, NDArray[np.float16], NDArray[np.uint8]], None],
+    advance: Advance,
+) -> None:
+    """Embed the images of some shards and hand each shard on as it is finished.
 
-    An image is decoded once; its mirror image is the decoded one flipped.
+    An image is decoded once; its mirror image is the decoded one flipped. No batch reaches over the end of a
+    shard, so a shard does not depend on who embeds it, or on what else there is to do.
+
+    Args:
+        plan: what the store will hold.
+        numbers: the shards, in order.
+        images: of the whole store.
+        encoding: how pixels become vectors.
+        keep: given the number of a shard, its rows and the digests of its images.
+        advance: moves the bar of progress on.
 
     Raises:
         ImageError: an image cannot be used; shards finished before it stay.
         OneLabelError: the encoder gives something else than (B, dim) finite numbers, or the disk is full.
     """
-    plan = manifest.plan
-    shards = [plan.rows_of(number) for number in range(len(manifest.shards), plan.num_shards)]
     size = max(1, encoding.views_at_once // len(plan.views))
-    batches = [rows[i : i + size] for rows in shards for i in range(0, len(rows), size)]
-    features, hashes = [], []
+    batches = [rows[i : i + size] for rows in map(plan.rows_of, numbers) for i in range(0, len(rows), size)]
+    features, hashes, left = [], [], iter(numbers)
     for index, pixels, digests in _stream(images, batches, encoding.workers):
         features.append(_halved(encoding(pixels, plan), plan, index))
         hashes.append(digests)
         advance(len(index))
-        if index.stop == plan.rows_of(len(manifest.shards)).stop:
-            manifest.add(np.concatenate(features), np.concatenate(hashes))
+        if index.stop == len(plan.ids) or index.stop % plan.shard_rows == 0:
+            keep(next(left), np.concatenate(features), np.concatenate(hashes))
             features, hashes = [], []
 
 
@@ -201,14 +215,16 @@ def _halved(features: Tensor, plan: Plan, index: range) -> NDArray[np.float16]:
     return array
 
 
-def check_images_unchanged(manifest: Manifest, images: HashedImages, advance: Advance) -> None:
-    """Compare the images of all finished shards with the content hashes in the store.
+def check_images_unchanged(
+    manifest: Manifest, numbers: Sequence[int], images: HashedImages, advance: Advance
+) -> None:
+    """Compare the images of some finished shards with the content hashes in the store.
 
     Raises:
         OneLabelError: an image has changed since it was embedded.
         ImageError: an image cannot be read.
     """
-    for number in range(len(manifest.shards)):
+    for number in numbers:
         known = load_array(manifest.hashes_file(number))
         for row, digest in zip(manifest.plan.rows_of(number), known, strict=True):
             if not np.array_equal(images.hash(row), digest):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,15 +15,20 @@ from numpy.typing import ArrayLike, NDArray
 from onelabel.images.decode import MAX_PIXELS
 from onelabel.images.transforms import Preprocessing
 from onelabel.images.views import ViewPlan
-from onelabel.io.atomic import check_output
 from onelabel.io.errors import ImageError, OneLabelError
 from onelabel.io.ids import IdTable
-from onelabel.io.manifest import digest_json, read_manifest
+from onelabel.io.manifest import digest_json
 from onelabel.io.progress import progress
+from onelabel.io.shares import WHOLE, Share
 from onelabel.vlm.embed import Encoding, HashedImages, ImageEncoder, check_images_unchanged, embed_shards
 from onelabel.vlm.fingerprint import differing_parts
 from onelabel.vlm.gather import gather, view_bits
-from onelabel.vlm.layout import KIND, MANIFEST, VERSION, Manifest, Plan, load_array, usual_shard_rows
+from onelabel.vlm.layout import MANIFEST, Manifest, Plan, load_array, usual_shard_rows
+from onelabel.vlm.workplace import GoneError, Workplace, partial_folder
+
+
+class UnfinishedStoreError(OneLabelError):
+    """This process has done its share of a store, and others have not yet done theirs."""
 
 
 class EmbeddingStore:
@@ -47,7 +54,7 @@ class EmbeddingStore:
         self.ids, self.dim, self.views = plan.ids, plan.dim, plan.views
         self.mirrored, self.fingerprint = plan.mirrored, dict(plan.fingerprint)
         self.encoder = dict(plan.encoder)
-        self.digest = digest_json([shard.rows.sha256 for shard in manifest.shards])
+        self.digest = digest_json([manifest.shards[n].rows.sha256 for n in range(plan.num_shards)])
         self._shard_rows = plan.shard_rows
         self._shards = [_open_shard(manifest, number) for number in range(plan.num_shards)]
 
@@ -72,7 +79,7 @@ class EmbeddingStore:
             )
             raise OneLabelError(f"cannot open the store {path}: {hint}")
         manifest = Manifest.read(path, verify=verify)
-        if len(manifest.shards) < manifest.plan.num_shards:
+        if not manifest.whole:
             raise OneLabelError(
                 f"the store {path} is not finished: run the same `onelabel embed` again to go on"
             )
@@ -148,12 +155,17 @@ def write_store(
     max_pixels: int = MAX_PIXELS,
     shard_rows: int | None = None,
     overwrite: bool = False,
+    share: Share = WHOLE,
 ) -> EmbeddingStore:
     """Embed images into a store, or go on with one that was interrupted.
 
     Work in progress is kept in ``PATH.partial``. When that folder exists and was begun for the same images
     and encoder, its files and the images of its finished shards are checked by digest and only the rest is
     embedded; the result is the same, byte for byte, as without the interruption.
+
+    Several processes, on one machine or on several that share the folder, each embed a share of the shards;
+    they need not run at the same time, and do not wait for each other. Whoever finds all shards finished
+    gives the store its name. It is the same, byte for byte, as that of one process.
 
     Args:
         path: folder to make.
@@ -176,89 +188,70 @@ def write_store(
         max_pixels: refuse larger images before decoding.
         shard_rows: images per file; what an interruption costs at most. None chooses by their number.
         overwrite: replace an existing store (and nothing else) once the new one is whole, and discard
-            unfinished work that was begun for something else.
+            unfinished work that was begun for something else. Of several processes, none begins the store
+            anew that they have just finished.
+        share: which of several processes this is.
 
     Returns:
         The finished store, opened.
 
     Raises:
+        UnfinishedStoreError: this share is finished; those of others are not.
         OneLabelError: the output cannot be written, or unfinished work belongs to something else.
         ImageError: an image is missing or broken, with its path; finished shards stay.
     """
-    path = check_output(path, overwrite=overwrite)
-    _check_is_store(path)
-    images = HashedImages(Path(root), ids if paths is None else paths, preprocess, views, max_pixels)
-    _check_images_exist(images)
     rows = shard_rows or usual_shard_rows(len(ids))
     plan = Plan(ids, dim, dict(fingerprint), mirrored, rows, views.names, dict(encoder_spec or {}))
-    manifest = _begin(partial_folder(path), plan, overwrite)
+    images = HashedImages(Path(root), ids if paths is None else paths, preprocess, views, max_pixels)
+    work, own = Workplace(Path(path), plan, share, overwrite), share.range(plan.num_shards)
+    if not work.finished_by_others():
+        work.check()
+        _check_images_exist(images, plan, own)
+    encoding = Encoding(encoder, preprocess, workers, device)
+    views_at_once = partial(_tried, encoding, images, len(ids) * len(views) * (1 + mirrored))
+    manifest = work.begin(batch_size, views_at_once)
+    if manifest is None:
+        _check_unchanged(Manifest.read(work.path), own, images)
+        return EmbeddingStore.open(path)
     _check_space(manifest)
-    done = sum(len(manifest.plan.rows_of(number)) for number in range(len(manifest.shards)))
-    if done:
-        with progress("check", done) as advance:
-            check_images_unchanged(manifest, images, advance)
-    encoding = _chosen(Encoding(encoder, preprocess, workers, device), batch_size, manifest, images)
-    with progress("embed", len(ids) - done) as advance:
-        embed_shards(manifest, images, encoding, advance)
-    _finish(manifest.folder, path)
+    _check_unchanged(manifest, [number for number in own if number in manifest.shards], images)
+    encoding = replace(encoding, views_at_once=manifest.views_at_once or views_at_once())
+    try:
+        _embed(work, manifest, images, encoding)
+        finished = work.finish(manifest)
+    except GoneError:
+        if not work.finished():
+            raise OneLabelError(f"{work.folder} has been removed while we worked in it") from None
+        finished = True
+    if not finished:
+        left = plan.num_shards - len(manifest.shards)
+        raise UnfinishedStoreError(
+            f"{share} is finished; {left} of {plan.num_shards} shards are left to others"
+        )
     return EmbeddingStore.open(path)
 
 
-def partial_folder(path: Path) -> Path:
-    """Return where a store is kept until it is finished."""
-    return path.with_name(f"{path.name}.partial")
+def _embed(work: Workplace, manifest: Manifest, images: HashedImages, encoding: Encoding) -> None:
+    plan, share = work.plan, work.share
+    todo = [number for number in share.range(plan.num_shards) if number not in manifest.shards]
+    total = sum(len(plan.rows_of(number)) for number in todo)
+    with progress("embed", total) if share.of == 1 else nullcontext(lambda count=1: None) as advance:  # noqa: ARG005
+        embed_shards(plan, todo, images, encoding, partial(work.keep, manifest), advance)
 
 
-def _check_is_store(path: Path) -> None:
-    """Refuse to replace anything but a store: ``--out photos --overwrite`` may not cost the photos."""
-    if path.exists():
-        try:
-            read_manifest(path / MANIFEST, KIND, VERSION)
-        except OneLabelError:
-            raise OneLabelError(f"{path} is not a store and will not be removed; give another name") from None
-
-
-def _check_images_exist(images: HashedImages) -> None:
+def _check_images_exist(images: HashedImages, plan: Plan, numbers: range) -> None:
     if not len(images):
         raise OneLabelError("there are no images to embed")
-    missing = [path for path in map(images.path, range(len(images))) if not path.is_file()]
+    rows = (row for number in numbers for row in plan.rows_of(number))
+    missing = [path for path in map(images.path, rows) if not path.is_file()]
     if missing:
         more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
         raise ImageError(missing[0], f"there is no such file{more}; `onelabel check` lists them all")
 
 
-def _begin(folder: Path, plan: Plan, overwrite: bool) -> Manifest:
-    """Go on with unfinished work that was begun for the same plan, or begin."""
-    if (folder / MANIFEST).is_file():
-        try:
-            return _go_on(folder, plan)
-        except OneLabelError:
-            if not overwrite:
-                raise
-        shutil.rmtree(folder)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        foreign = [file.name for file in folder.iterdir() if not file.name.endswith((".npy", ".tmp"))]
-    except OSError as error:
-        raise OneLabelError(f"cannot write {folder}: {error.strerror or error}") from error
-    if foreign:
-        raise OneLabelError(f"{folder} is in the way: it holds {foreign[0]}, which is no part of a store")
-    return Manifest.begin(folder, plan)
-
-
-def _go_on(folder: Path, plan: Plan) -> Manifest:
-    manifest = Manifest.read(folder, verify=True)
-    parts = manifest.plan.differences(plan)
-    if parts:
-        raise OneLabelError(
-            f"{folder} was begun with other {', '.join(parts)}: delete that folder, or add --overwrite"
-        )
-    return manifest
-
-
 def _check_space(manifest: Manifest) -> None:
     plan = manifest.plan
-    todo = range(len(manifest.shards), plan.num_shards)
+    todo = [n for n in range(plan.num_shards) if not manifest.rows_file(n).exists()]
     needed = sum(2 * int(np.prod(plan.shape_of(number))) for number in todo)
     free = shutil.disk_usage(manifest.folder).free
     if free < needed:
@@ -267,26 +260,10 @@ def _check_space(manifest: Manifest) -> None:
         )
 
 
-def _chosen(encoding: Encoding, given: int | None, manifest: Manifest, images: HashedImages) -> Encoding:
-    """Settle how many views a call of the encoder gets: as given, as before, or by a trial."""
-    plan, at_once = manifest.plan, given or manifest.views_at_once
-    if at_once is not None:
-        encoding = replace(encoding, views_at_once=at_once)
-    else:
-        encoding = encoding.tried(images, len(plan.ids) * len(plan.views) * (1 + plan.mirrored))
-    manifest.views_at_once = encoding.views_at_once  # written with the next shard
-    return encoding
+def _check_unchanged(manifest: Manifest, numbers: Sequence[int], images: HashedImages) -> None:
+    with progress("check", sum(len(manifest.plan.rows_of(number)) for number in numbers)) as advance:
+        check_images_unchanged(manifest, numbers, images, advance)
 
 
-def _finish(partial: Path, path: Path) -> None:
-    """Give the finished store its name; one that had it stays whole until then."""
-    for leftover in partial.glob(".*.tmp"):  # of a process that was killed while it wrote
-        leftover.unlink()
-    old = path.with_name(f".{path.name}.old")
-    try:
-        if path.exists():
-            path.rename(old)
-        partial.rename(path)
-    except OSError as error:
-        raise OneLabelError(f"cannot write {path}: {error.strerror or error}") from error
-    shutil.rmtree(old, ignore_errors=True)
+def _tried(encoding: Encoding, images: HashedImages, total: int) -> int:
+    return encoding.tried(images, total).views_at_once
