@@ -143,7 +143,6 @@ def renamed(folder: Path, name: str, where: str) -> Path:
     return folder
 
 
-@pytest.mark.xfail(strict=False, reason="bundle_read._classes takes control characters in names")
 @pytest.mark.parametrize("where", ["id", "name", "synonyms"])
 @pytest.mark.parametrize("name", ["\x1b[2J", "a\nb", "\x9b31m", "\0", "\x7f"])
 def test_class_names_that_a_terminal_obeys(tmp_path: Path, name: str, where: str) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +40,46 @@ def load_npy(path: str | Path, *, mapped: bool = False) -> NDArray[Any]:
     if not isinstance(array, np.ndarray):  # an archive of arrays under another name
         raise OneLabelError(f"{path} is not a NumPy array")
     return array
+
+
+def load_npz(path: str | Path, keys: Sequence[str]) -> dict[str, NDArray[Any]]:
+    """Read the arrays of an ``.npz`` archive that have one of the names; nothing is unpickled.
+
+    Raises:
+        OneLabelError: no archive of arrays, or one that unpacks to more than the memory.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "a.npz"
+        >>> np.savez(path, X=np.eye(2), other=np.eye(3))
+        >>> [(key, array.shape) for key, array in load_npz(path, ("X", "ids")).items()]
+        [('X', (2, 2))]
+    """
+    path = Path(path)
+    if not path.is_file() or not zipfile.is_zipfile(path):
+        raise OneLabelError(f"{path} is not an .npz archive; write it with numpy.savez")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            size = sum(entry.file_size for entry in archive.infolist())
+        if size > memory():
+            raise ValueError(f"unpacked it has {size / 2**30:.0f} GiB, more than the memory")
+        with np.load(path, allow_pickle=False) as arrays:
+            found = {key: arrays[key] for key in keys if key in arrays}
+    except Exception as error:  # damaged archives raise nearly every type there is
+        raise OneLabelError(f"{path} cannot be read as plain arrays: {_short(error)}") from None
+    if not all(isinstance(array, np.ndarray) for array in found.values()):  # NumPy hands out bytes then
+        raise OneLabelError(f"{path} cannot be read as plain arrays: what it holds are none")
+    return found
+
+
+def memory() -> int:
+    """Return the bytes of memory of this machine.
+
+    Example:
+        >>> memory() > 2**20
+        True
+    """
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def _short(error: Exception) -> str:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from onelabel.io.errors import OneLabelError
 from onelabel.io.manifest import digest_file, read_manifest
+from onelabel.labels.entries import CONTROL, check_class_ids
 from onelabel.labels.table import ClassInfo
 from onelabel.models.backbones import Backbone, rebuild_backbone
 from onelabel.models.bundle import Bundle, Calibration, Thresholds
@@ -91,6 +92,13 @@ def _classes(content: Mapping[str, Any], file: Path) -> tuple[ClassInfo, ...]:
             isinstance(text, str) for text in (entry.get("id"), entry.get("name"), *synonyms)
         ):
             raise OneLabelError(f"{file}: every class needs an id and a name, both text")
+        wrong = next((text for text in (entry["name"], *synonyms) if CONTROL.search(text)), None)
+        if wrong is not None:
+            raise OneLabelError(f"{file}: the name {wrong!r} holds a character that cannot be printed")
+    try:
+        check_class_ids([entry["id"] for entry in entries])
+    except OneLabelError as error:
+        raise OneLabelError(f"{file}: {error}") from None
     return tuple(ClassInfo(entry["id"], entry["name"], tuple(entry.get("synonyms", ()))) for entry in entries)
 
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from onelabel.images.transforms import Preprocess
 from onelabel.io.errors import OneLabelError, unknown_name
+from onelabel.io.manifest import read_json
 from onelabel.models.weights import PICKLED, fit_weights, one_line, read_weights
 
 CONFIG_NAME = "config.json"
@@ -163,10 +164,7 @@ def _read_config(spec: str, folder: Path) -> dict[str, Any]:
     file = folder / CONFIG_NAME
     if not file.is_file():
         raise OneLabelError(f"{spec}: {CONFIG_NAME} is missing; {_EXPECTED}")
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise OneLabelError(f"{file} cannot be read as JSON: {error}") from None
+    content = read_json(file)
     if not isinstance(content, dict):
         raise OneLabelError(f"{file} is not a timm configuration: it must be an object with 'architecture'")
     return content

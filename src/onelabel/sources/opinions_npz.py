@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import unicodedata
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
@@ -11,6 +10,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from onelabel.io.arrays import load_npz, texts_of
 from onelabel.io.errors import OneLabelError
 from onelabel.io.ids import IdTable
 from onelabel.sources.opinions import Opinions
@@ -57,15 +57,7 @@ def write_npz(stream: IO[bytes], opinions: Opinions) -> None:
 def _plain_arrays(path: Path) -> Arrays:
     if not path.is_file():
         raise OneLabelError(f"there is no file {path} of pseudo-labels")
-    if not zipfile.is_zipfile(path):
-        raise OneLabelError(f"{path} is not an .npz archive; write it with numpy.savez")
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {key: archive[key] for key in (*NEEDED, *OPTIONAL) if key in archive}
-    except Exception as error:  # damaged archives raise nearly every type there is
-        raise OneLabelError(f"{path} cannot be read as plain arrays: {error}") from None
-    if not all(isinstance(array, np.ndarray) for array in arrays.values()):  # NumPy hands out bytes then
-        raise OneLabelError(f"{path} cannot be read as plain arrays: what it holds are none")
+    arrays = load_npz(path, (*NEEDED, *OPTIONAL))
     missing = [key for key in NEEDED if key not in arrays]
     if not {"pseudo", "score"} & arrays.keys():
         missing.append("pseudo or score")
@@ -118,9 +110,9 @@ def _names(values: NDArray[Any], count: int, key: str, path: Path) -> IdTable:
         raise OneLabelError(
             f"{path}: {key} must be {count} texts to fit the rest, not {values.shape} {values.dtype}"
         )
-    names = IdTable.from_strings(unicodedata.normalize("NFC", name) for name in values.tolist())
     try:
+        names = IdTable.from_strings(unicodedata.normalize("NFC", name) for name in texts_of(values))
         names.require_distinct(key)
-    except OneLabelError as error:
+    except (OneLabelError, ValueError) as error:
         raise OneLabelError(f"{path}: {error}") from None
     return names

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 from typing import Protocol
 
@@ -10,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from onelabel.images.views import GLOBAL
+from onelabel.io.arrays import load_npz, texts_of
 from onelabel.io.errors import OneLabelError
 from onelabel.io.ids import IdTable
 from onelabel.io.manifest import digest_file
@@ -113,7 +113,7 @@ def open_features(path: str | Path) -> FeatureStore:
 
 
 def _read_npz(path: Path) -> ArrayStore:
-    arrays = _plain_arrays(path)
+    arrays = load_npz(path, ("X", "ids"))
     missing = [key for key in ("X", "ids") if key not in arrays]
     if missing:
         raise OneLabelError(f"{path} has no {' and no '.join(missing)}; it must have X and ids")
@@ -121,19 +121,9 @@ def _read_npz(path: Path) -> ArrayStore:
     if ids.ndim != 1 or ids.dtype.kind != "U":
         raise OneLabelError(f"{path}: ids must be a list of text, not {ids.shape} {ids.dtype}")
     try:
-        return ArrayStore(IdTable.from_strings(ids.tolist()), arrays["X"], {"file": digest_file(path)})
-    except OneLabelError as error:
+        return ArrayStore(IdTable.from_strings(texts_of(ids)), arrays["X"], {"file": digest_file(path)})
+    except (OneLabelError, ValueError) as error:
         raise OneLabelError(f"{path}: {error}") from None
-
-
-def _plain_arrays(path: Path) -> dict[str, NDArray[np.generic]]:
-    if not zipfile.is_zipfile(path):
-        raise OneLabelError(f"{path} is not an .npz archive")
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            return {key: archive[key] for key in ("X", "ids") if key in archive}
-    except Exception as error:  # damaged archives raise nearly every type there is
-        raise OneLabelError(f"{path} cannot be read as plain arrays: {error}") from None
 
 
 def align(store: FeatureStore, ids: IdTable, what: str) -> NDArray[np.int64]:

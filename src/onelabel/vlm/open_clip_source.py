@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import importlib.util
-import json
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from torch import Tensor, nn
 
 from onelabel.images.transforms import Preprocess
 from onelabel.io.errors import OneLabelError, nearest, unknown_name
+from onelabel.io.manifest import read_json
 
 CONFIG_NAME = "open_clip_config.json"
 WEIGHTS_NAME = "open_clip_model.safetensors"
@@ -129,10 +129,7 @@ def _settle_activation(spec: str, config: dict[str, Any], trained_quick: bool) -
 
 
 def _read_config(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise OneLabelError(f"{path} cannot be read as JSON: {error}") from None
+    content = read_json(path)
     config = content.get("model_cfg") if isinstance(content, dict) else None
     parts = ("vision_cfg", "text_cfg")
     if not isinstance(config, dict) or not all(isinstance(config.get(part), dict) for part in parts):
