@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from signal import SIGKILL
 from typing import Any
@@ -69,7 +70,8 @@ class Killer:
 
 
 def _child(arguments: list[str], log: str) -> None:
-    os.setpgid(0, 0)
+    with suppress(OSError):
+        os.setpgid(0, 0)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job has none
     output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(output, 1)
@@ -108,6 +110,8 @@ def serve(log: str) -> None:
         child = os.fork()
         if child == 0:
             _child(job["arguments"], log)
+        with suppress(OSError):  # the child does so too: whoever comes first
+            os.setpgid(child, child)
         code = _wait(child, job)
         print(json.dumps({"code": code, "seconds": time.monotonic() - began}), flush=True)
 

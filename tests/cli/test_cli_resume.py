@@ -122,6 +122,17 @@ def test_so_it_is_with_every_method(
     kill_again_and_again(method, way, files, killer, tmp_path)
 
 
+def test_a_run_that_was_killed_at_its_very_end_is_tidied(files: Path, tmp_path: Path) -> None:
+    arguments = command(files, "features", "em", tmp_path / "run", "--resume")
+    arguments[arguments.index("--epochs") + 1] = "2"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("onelabel.training.checkpoint.Checkpoints.remove", lambda _: None)
+        assert main(arguments) == 0
+    assert (tmp_path / "run" / "checkpoint.safetensors").exists()
+    assert main(arguments) == 0
+    assert not (tmp_path / "run" / "checkpoint.safetensors").exists()
+
+
 def test_what_resume_says(files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = tmp_path / "run"
     arguments = command(files, "features", "em", run, "--resume")

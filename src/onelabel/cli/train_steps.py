@@ -12,6 +12,7 @@ from typing import Any
 from onelabel.cli.choices import METHOD, RULE, SOURCE, complete
 from onelabel.cli.reading import read_labels
 from onelabel.labels.table import LabelTable
+from onelabel.training.checkpoint import Checkpoints
 from onelabel.training.parts import divide
 from onelabel.training.recipe import Recipe, make_recipe, usual_source
 from onelabel.training.resume import Keep, look
@@ -66,6 +67,7 @@ def finished(config: Config) -> bool:
     """
     done = look(config["out"], config) == "finished"
     if done:
+        Checkpoints(config["out"]).remove()  # the process may have been killed just before it did
         print(f"the run in {config['out']} is finished: there is nothing to resume")
     return done
 
