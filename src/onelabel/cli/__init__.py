@@ -81,7 +81,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except (OneLabelError, OSError) as error:
-        if _follows(arguments):
+        from onelabel.cli.several import follows
+
+        if follows(arguments):
             time.sleep(_UNTIL_SAID)  # a launcher that saw this process end would end the one that speaks
         else:
             complain(mistake(error) or "")
@@ -121,14 +123,6 @@ def complain(message: str) -> None:
     """Print an error as one line of printable characters, whatever names the user's files have."""
     line = "".join(c if c.isprintable() else repr(c)[1:-1] for c in " ".join(message.splitlines()))
     print(f"onelabel: error: {line}", file=sys.stderr)
-
-
-def _follows(arguments: list[str]) -> bool:
-    """Say whether this is one of several processes that train together, and not the one that speaks."""
-    from onelabel.training.place import find_place
-
-    place = find_place()
-    return arguments[:1] == ["train"] and place is not None and place.rank > 0
 
 
 def _run(arguments: list[str]) -> int:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from onelabel.cli.choices import METHOD, RULE, SOURCE
 from onelabel.cli.guards import check_beside, check_limits, check_result
 from onelabel.cli.reading import photo_folder, read_labels
+from onelabel.cli.several import take_place
 from onelabel.io.errors import OneLabelError
 from onelabel.sources.registry import inputs_of
 from onelabel.training.place import find_place
@@ -134,7 +135,7 @@ def train(
     config = {
         key: value for key, value in locals().items() if key not in ("reading", "overwrite", "resume")
     } | reading
-    config["devices"] = _team_size(devices)
+    config["devices"] = take_place(devices)
     _require_way(config)
     if method is None:
         raise OneLabelError("give --method NAME; onelabel methods lists them")
@@ -173,18 +174,6 @@ def train(
     with together() as team:
         table = read_labels(labels, images=images, **reading)
         start(config, table, read_val(config, table.class_ids, reading), resume=resume, team=team)
-
-
-def _team_size(devices: int) -> int:
-    """Return the number of processes that train together: the launcher's, or else ``--devices``."""
-    place = find_place()
-    if place is None:
-        return devices
-    if devices not in (1, place.size):
-        raise OneLabelError(
-            f"--devices {devices} and {place.size} processes were started: leave --devices out"
-        )
-    return place.size
 
 
 def _require_way(config: Mapping[str, Any]) -> None:

@@ -13,7 +13,6 @@ import tempfile
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -65,8 +64,6 @@ def together() -> Iterator[Team]:
     if place is None:
         yield ALONE
         return
-    if place.rank > 0:
-        _be_quiet()
     team = join(place)
     if place.launcher is not None:  # which says how to go on
         signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -103,14 +100,3 @@ def _end(code: int) -> NoReturn:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
-
-
-def _be_quiet() -> None:
-    """Print nothing on standard output, and no progress on standard error: another process does."""
-
-    class NoTerminal(TextIOWrapper):
-        def isatty(self) -> bool:
-            return False
-
-    sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - until the process ends
-    sys.stderr = NoTerminal(os.fdopen(os.dup(2), "wb", 0), "utf-8", "backslashreplace", write_through=True)

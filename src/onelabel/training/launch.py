@@ -71,7 +71,6 @@ def _explain(codes: Mapping[int, int], processes: int, checkpoints: Checkpoints)
 @contextmanager
 def _own_messages_only() -> Iterator[None]:
     """Keep the logs of torch to itself, and give back the signals that its agent takes."""
-    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     handlers = {number: signal.getsignal(number) for number in _HANDLED}
     disabled = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
