@@ -19,12 +19,13 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
+from onelabel.io.arrays import load_npy
 from onelabel.io.atomic import atomic_folder
 from onelabel.io.errors import OneLabelError
 from onelabel.io.manifest import digest_json, read_manifest, write_manifest
 from onelabel.io.progress import progress
 from onelabel.vlm.gather import gather, view_bits
-from onelabel.vlm.layout import FileRecord, give_one_time, load_array, was_touched
+from onelabel.vlm.layout import FileRecord, give_one_time, was_touched
 from onelabel.vlm.store import EmbeddingStore
 from onelabel.vlm.texts import Words
 
@@ -106,7 +107,7 @@ def _read(folder: Path, store: EmbeddingStore, words: Words) -> NDArray[np.int16
         record.check(file, verify=was_touched(file))
     except OneLabelError:
         raise OneLabelError(f"{file} is missing or has changed since it was written: {hint}") from None
-    array: NDArray[Any] = load_array(file, mapped=True)
+    array: NDArray[Any] = load_npy(file, mapped=True)
     if array.shape != _shape(store, words) or array.dtype != np.int16:
         raise OneLabelError(f"{file} does not fit the store: {hint}")
     return array

@@ -16,12 +16,13 @@ from torch.utils.data import DataLoader, Dataset, default_collate
 from onelabel.images.decode import decode
 from onelabel.images.transforms import Pixels, Preprocessing, mirror
 from onelabel.images.views import ViewPlan
+from onelabel.io.arrays import load_npy
 from onelabel.io.errors import ImageError, OneLabelError
 from onelabel.io.ids import IdTable
 from onelabel.io.manifest import digest_file
 from onelabel.io.progress import Advance
 from onelabel.vlm.chunk import USUAL, fastest_chunk
-from onelabel.vlm.layout import Manifest, Plan, load_array
+from onelabel.vlm.layout import Manifest, Plan
 
 ImageEncoder = Callable[[Tensor], Tensor]
 """Any callable (B, 3, H, W) -> (B, D): an encoder's ``encode_images``, or a backbone."""
@@ -225,7 +226,7 @@ def check_images_unchanged(
         ImageError: an image cannot be read.
     """
     for number in numbers:
-        known = load_array(manifest.hashes_file(number))
+        known = load_npy(manifest.hashes_file(number))
         for row, digest in zip(manifest.plan.rows_of(number), known, strict=True):
             if not np.array_equal(images.hash(row), digest):
                 raise OneLabelError(

@@ -32,6 +32,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from onelabel.images.views import GLOBAL
+from onelabel.io.arrays import load_npy
 from onelabel.io.atomic import atomic_write
 from onelabel.io.errors import OneLabelError
 from onelabel.io.ids import IdTable
@@ -278,7 +279,7 @@ class Manifest:
             path = folder / f"{name}.npy"
             record.check(path, verify=verify or was_touched(path))
         plan = Plan(
-            IdTable(load_array(folder / "ids.npy"), load_array(folder / "offsets.npy")),
+            IdTable.checked(load_npy(folder / "ids.npy"), load_npy(folder / "offsets.npy")),
             int(content["dim"]), dict(content["fingerprint"]), bool(content["mirrored"]),
             int(content["shard_rows"]), tuple(content["views"]), dict(content["encoder"]),
         )  # fmt: skip
@@ -311,15 +312,3 @@ def save_array(path: Path, array: NDArray[Any]) -> None:
     np.lib.format.write_array(buffer, array, allow_pickle=False)
     with atomic_write(path, "wb") as stream:
         stream.write(buffer.getbuffer())
-
-
-def load_array(path: Path, *, mapped: bool = False) -> NDArray[Any]:
-    """Read a ``.npy`` file, or open it as a memory map.
-
-    Raises:
-        OneLabelError: it is not an array file.
-    """
-    try:
-        return np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False)  # type: ignore[no-any-return]
-    except (OSError, ValueError, EOFError) as error:
-        raise OneLabelError(f"{path} cannot be read: {error}") from None

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from onelabel.images.decode import MAX_PIXELS
 from onelabel.images.transforms import Preprocessing
 from onelabel.images.views import ViewPlan
+from onelabel.io.arrays import load_npy
 from onelabel.io.errors import ImageError, OneLabelError
 from onelabel.io.ids import IdTable
 from onelabel.io.manifest import digest_json
@@ -23,7 +24,7 @@ from onelabel.io.shares import WHOLE, Share
 from onelabel.vlm.embed import Encoding, HashedImages, ImageEncoder, check_images_unchanged, embed_shards
 from onelabel.vlm.fingerprint import differing_parts
 from onelabel.vlm.gather import gather, view_bits
-from onelabel.vlm.layout import MANIFEST, Manifest, Plan, load_array, usual_shard_rows
+from onelabel.vlm.layout import MANIFEST, Manifest, Plan, usual_shard_rows
 from onelabel.vlm.workplace import GoneError, Workplace, partial_folder
 
 
@@ -130,7 +131,7 @@ class EmbeddingStore:
 
 def _open_shard(manifest: Manifest, number: int) -> NDArray[np.float16]:
     path = manifest.rows_file(number)
-    array = load_array(path, mapped=True)
+    array = load_npy(path, mapped=True)
     if array.dtype != np.float16 or array.shape != manifest.plan.shape_of(number):
         raise OneLabelError(f"{path} does not hold what {MANIFEST} says: delete the store and embed again")
     return np.asarray(array)  # still mapped; NumPy's own class for it doubles the time of taking few rows

@@ -85,7 +85,8 @@ class Workplace:
             trial: finds their number where nobody says.
 
         Returns:
-            What the folder holds, with the finished shards of our share; None where others have finished the store meanwhile.
+            What the folder holds, with the finished shards of our share; None where others have finished the
+            store meanwhile.
 
         Raises:
             OneLabelError: the work was begun for something else, or cannot be written.
