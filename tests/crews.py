@@ -56,7 +56,7 @@ class Crew:
     def run(
         self, call: str, *arguments: Any, size: int = 2, kill: int | None = None, when: Path | None = None
     ) -> Ended:
-        """Run a function of this file in ``size`` processes; kill one of them once there is a file."""
+        """Run a function of this file in ``size`` processes; kill one once a file has three lines."""
         assert self.server.stdin is not None and self.server.stdout is not None
         job = {"call": call, "arguments": arguments, "size": size, "kill": kill, "when": when and str(when)}
         print(json.dumps(job), file=self.server.stdin, flush=True)
@@ -132,7 +132,7 @@ def _wait(children: list[int], job: dict[str, Any]) -> dict[str, Any]:
                 if done:
                     codes[child] = os.waitstatus_to_exitcode(status)
                     first = first or time.monotonic()
-        if job["kill"] is not None and Path(job["when"]).exists():
+        if job["kill"] is not None and lines_of(Path(job["when"])) >= 3:
             os.kill(children[job["kill"]], signal.SIGKILL)
             job["kill"] = None
         if time.monotonic() > end:
@@ -140,6 +140,11 @@ def _wait(children: list[int], job: dict[str, Any]) -> dict[str, Any]:
                 os.kill(child, signal.SIGKILL)
         time.sleep(0.002)
     return {"codes": [codes[child] for child in children], "seconds": time.monotonic() - (first or 0.0)}
+
+
+def lines_of(file: Path) -> int:
+    """Return how many lines a file has; 0 where there is none."""
+    return file.read_text(encoding="utf-8").count("\n") if file.exists() else 0
 
 
 def serve(folder: Path) -> None:

@@ -20,7 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from crews import Crew
+from crews import Crew, lines_of
 from desk import words
 from onelabel.cli import main
 from onelabel.labels.readers import save_labels
@@ -164,7 +164,7 @@ def whole(files: Path, crew: Crew, tmp_path_factory: pytest.TempPathFactory) -> 
 def test_one_process_dies_and_the_run_goes_on(files: Path, crew: Crew, whole: Path, tmp_path: Path) -> None:
     """The way of torchrun. The other one notices at once, says so in a line, and ends."""
     run = tmp_path / "run"
-    ended = crew.main(command(files, run, "--resume"), kill=1, when=run / "checkpoint.safetensors")
+    ended = crew.main(command(files, run, "--resume"), kill=1, when=run / "metrics.jsonl")
     assert ended.codes == [3, -signal.SIGKILL] and ended.seconds < 20
     said = ended.err[0]
     assert "another process of this run has ended" in said and said.count("\n") == 1, said
@@ -199,7 +199,7 @@ def test_devices_starts_processes_and_says_who_died(
     )  # fmt: skip
     try:
         limit = time.monotonic() + 200
-        while not (run / "checkpoint.safetensors").exists():
+        while lines_of(run / "metrics.jsonl") < 3:
             assert started.poll() is None and time.monotonic() < limit, started.communicate()
             time.sleep(0.002)
         pair = children(started.pid)

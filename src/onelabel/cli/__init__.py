@@ -11,6 +11,7 @@ from io import TextIOWrapper
 from types import ModuleType
 
 import onelabel
+from onelabel.cli.several import follows, hush_torch
 from onelabel.io.errors import OneLabelError, unknown_name
 
 COMMANDS = {
@@ -81,8 +82,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except (OneLabelError, OSError) as error:
-        from onelabel.cli.several import follows
-
         if follows(arguments):
             time.sleep(_UNTIL_SAID)  # a launcher that saw this process end would end the one that speaks
         else:
@@ -135,6 +134,7 @@ def _run(arguments: list[str]) -> int:
     name = arguments[0]
     if name not in COMMANDS:
         raise unknown_name("command", name, [*COMMANDS, "--help", "--version"])
+    hush_torch()
     from onelabel.cli.parser import parse
 
     module = module_of(name)

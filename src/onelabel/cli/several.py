@@ -19,6 +19,12 @@ class _NoTerminal(TextIOWrapper):
         return False
 
 
+def hush_torch() -> None:
+    """Keep torch's hints on speed to itself, which every process would print; it reads this when imported."""
+    if find_place() is not None:
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+
+
 def take_place(devices: int) -> int:
     """Return the number of processes that train together, and be quiet if another one speaks to the user.
 
@@ -35,8 +41,6 @@ def take_place(devices: int) -> int:
         raise OneLabelError(
             f"--devices {devices} and {place.size} processes were started: leave --devices out"
         )
-    # Read when torch is imported: its hints on speed would be printed by every process.
-    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     if place.rank > 0:
         sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - until the process ends
         errors = os.fdopen(os.dup(2), "wb", 0)
