@@ -7,15 +7,18 @@ import shutil
 import signal
 import subprocess
 import sys
+import tarfile
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 from desk import Desk, words
 from onelabel.cli import main
+from onelabel.vlm.store import EmbeddingStore
 
 PREDICT = "predict run photos --batch-size 1 --on-bad-image skip --out"
 EMBED = "embed many.csv --images many --backbone local-dir:net --workers 0 --out"
@@ -190,3 +193,20 @@ def test_embed_as_an_array_with_a_task_begun_again(desk: Desk, monkeypatch: pyte
         assert ("260 photos × " in said) == (task == 3)
     assert contents(Path("array")) == contents(Path("alone"))
     desk.complaint(*words(EMBED), "array", "--no-mirrored", "--part", "1/1")
+
+
+def test_embed_from_tar_files(desk: Desk) -> None:
+    names = sorted(path.relative_to("photos").as_posix() for path in Path("photos").rglob("*.png"))
+    for number in range(3):
+        with tarfile.open(f"data-{number}.tar", "w") as archive:
+            for name in names[number * 16 : number * 16 + 16]:
+                archive.add(Path("photos") / name, name)
+    ok(*words("embed labels.csv --images data-{0..2}.tar --backbone local-dir:net --workers 1 --out tars"))
+    ok(*words("embed labels.csv --images photos --backbone local-dir:net --workers 1 --out folder"))
+    tars, folder = (EmbeddingStore.open(name) for name in ("tars", "folder"))
+    assert list(tars.ids) == names and set(names) == set(folder.ids)
+    np.testing.assert_array_equal(tars.rows(np.arange(48)), folder.rows(folder.ids.rows_of(names)))
+    wrong = words("embed labels.csv --images data-{0..1}.tar --backbone local-dir:net --out out")
+    assert "16 of 48 images are not in data-{0..1}.tar" in desk.complaint(*wrong)
+    missing = words("embed labels.csv --images data-{2..3}.tar --backbone local-dir:net --out out")
+    assert "there is no shard data-3.tar" in desk.complaint(*missing)

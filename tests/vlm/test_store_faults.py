@@ -235,7 +235,7 @@ def test_a_worker_that_dies_is_one_line(photos: Any, tmp_path: Path, monkeypatch
         os.kill(os.getpid(), signal.SIGKILL)
 
     monkeypatch.setattr(embed.HashedImages, "hash", die)
-    with pytest.raises(OneLabelError, match=r"a loader worker died .*--workers 0"):
+    with pytest.raises(OneLabelError, match=r"a process that reads photos died .*--workers 0"):
         photos.write(tmp_path / "store", workers=1)
 
 

@@ -14,6 +14,7 @@ onelabel embed labels.csv --images photos --backbone resnet50.tv_in1k --out feat
 onelabel embed labels.csv --images photos --vlm ViT-B-16/openai --out clip
 onelabel embed labels.csv --images photos --vlm local-dir:my_clip --out clip
 onelabel embed labels.csv --images photos --vlm ViT-B-16/openai --views grid:4 --out tiles
+onelabel embed labels.csv --images 'shards/data-{000..009}.tar' --backbone resnet50.tv_in1k --out features
 onelabel embed labels.csv --images photos --vlm ViT-B-16/openai --part 2/8 --out clip
 """
 
@@ -45,7 +46,8 @@ def embed(
     Args:
         labels: CSV, parquet, JSON or .npy file, folder, or published data set (see --format): which photos.
         out: folder to make.
-        images: folder of the photos; may be left out for class folders.
+        images: folder of the photos; may be left out for class folders. Or tar files as WebDataset writes
+            them, such as 'shards/data-{000..009}.tar': ids are then paths within them.
         vlm: vision-language model: ARCHITECTURE/WEIGHTS, hf-hub:OWNER/NAME or local-dir:PATH.
         backbone: timm network: name or local-dir:PATH.
         views: what is encoded of each photo: global, grid:G, grid:G+overlap or pyramid:G.
@@ -68,12 +70,13 @@ def embed(
     check_result(out, labels, images, reading.get("classes"), overwrite=overwrite or share.of > 1)
     if (vlm is None) == (backbone is None):
         raise OneLabelError("give either --vlm SPEC or --backbone NAME")
+    from onelabel.images.shards import are_shards
     from onelabel.training.embedding import embed_photos
     from onelabel.vlm.store import UnfinishedStoreError
 
     device = this_device(device, share)
     check_device(device)
-    table = read_labels(labels, images=images, **reading)
+    table = read_labels(labels, images=None if are_shards(images) else images, **reading)
     kind, spec = ("timm", backbone) if vlm is None else ("open_clip", vlm)
     try:
         store = embed_photos(

@@ -7,6 +7,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
@@ -70,7 +71,7 @@ class Header:
     animated: bool
 
 
-def decode(path: str | Path, max_pixels: int = MAX_PIXELS) -> Image.Image:
+def decode(path: str | Path, max_pixels: int = MAX_PIXELS, *, data: bytes | None = None) -> Image.Image:
     """Read an image file as upright 8-bit RGB.
 
     The EXIF orientation is applied (one that cannot be read counts as upright), transparency lies over white,
@@ -81,6 +82,7 @@ def decode(path: str | Path, max_pixels: int = MAX_PIXELS) -> Image.Image:
     Args:
         path: JPEG, PNG, WebP, GIF, TIFF, BMP, PPM family, JPEG 2000 or AVIF; HEIC with ``pillow-heif``.
         max_pixels: refuse larger images, by width × height in the header, before decoding.
+        data: content, where the image lies in another file; ``path`` then only names it.
 
     Returns:
         An image of mode ``"RGB"`` without metadata.
@@ -98,7 +100,7 @@ def decode(path: str | Path, max_pixels: int = MAX_PIXELS) -> Image.Image:
         >>> image.mode, image.size, image.getpixel((0, 0))
         ('RGB', (4, 2), (7, 7, 7))
     """
-    with _opened(Path(path)) as image:
+    with _opened(Path(path), data) as image:
         _check_size(path, image, max_pixels)
         image.load()
         turn = _TO_UPRIGHT.get(_orientation(image))
@@ -127,9 +129,11 @@ def read_header(path: str | Path, max_pixels: int | None = None) -> Header:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[ImageFile]:
+def _opened(path: Path, data: bytes | None = None) -> Iterator[ImageFile]:
     """Give the undecoded image; whatever a decoder raises inside the block becomes an ImageError."""
-    with _open_file(path) as stream:
+    if data == b"":
+        raise ImageError(path, "the file is empty (0 bytes)")
+    with _open_file(path) if data is None else BytesIO(data) as stream:
         try:
             yield _identify(path, stream)
         except ImageError:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from onelabel.images.decode import MAX_PIXELS
 from onelabel.images.folder import expand_photos
+from onelabel.images.loading import loader_faults_explained
 from onelabel.io.atomic import atomic_write, check_output
 from onelabel.io.errors import ImageError, OneLabelError, unknown_name
 from onelabel.io.manifest import digest_file
@@ -115,13 +116,14 @@ def predict_to_file(
         form.write(stream, _rows(bundle, found, len(some), bar=not in_pieces))
         return Told(len(some) - len(skipped), tuple((error.path, error.problem) for error in skipped))
 
-    if in_pieces:
-        told = pieces.run(write, form.header, overwrite)
-    else:
-        with atomic_write(out) as stream:
-            stream.write(form.header)
-            told = [write(stream, range(len(paths)))]
-            require_some(told)
+    with loader_faults_explained():
+        if in_pieces:
+            told = pieces.run(write, form.header, overwrite)
+        else:
+            with atomic_write(out) as stream:
+                stream.write(form.header)
+                told = [write(stream, range(len(paths)))]
+                require_some(told)
     return Predicted(
         images=sum(piece.images for piece in told),
         classes=len(bundle.classes),

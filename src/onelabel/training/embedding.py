@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+from tempfile import TemporaryDirectory
+
 import torch
 from torch import Tensor
 
 from onelabel.images.named import named_preprocessing
 from onelabel.images.parts import in_parts
+from onelabel.images.shards import ShardFiles, ShardImages, are_shards, list_shards, rows_in_shards
 from onelabel.images.views import view_plan
+from onelabel.io.ids import IdTable
 from onelabel.io.shares import WHOLE, Share
 from onelabel.labels.table import LabelTable
 from onelabel.models.backbones import Backbone, load_backbone
@@ -59,7 +64,7 @@ def embed_photos(
 
     Args:
         table: labels; its images become the rows.
-        root: image folder.
+        root: image folder, or pattern of tar files; the rows then lie as in these.
         out: folder to make.
         kind: "timm" or "open_clip".
         spec: name of the encoder.
@@ -78,25 +83,35 @@ def embed_photos(
         OneLabelError: an unknown plan or preprocessing, photos are missing, the encoder cannot be loaded, or
             the store cannot be written.
     """
-    plan, paths = view_plan(views), find_photos(table, root)
-    encoder = TimmEncoder(load_backbone(spec), device) if kind == "timm" else load_encoder(spec, device)
-    pixels = named_preprocessing(preprocess, encoder.preprocess)
-    return write_store(
-        out,
-        root=root,
-        ids=table.ids,
-        paths=paths,
-        encoder=encoder.encode_images,
-        preprocess=pixels,
-        dim=encoder.dim,
-        fingerprint=seen_through(encoder.image_fingerprint, pixels, plan),
-        encoder_spec={"kind": kind, "spec": spec, PREPROCESS: preprocess},
-        views=plan,
-        device=device,
-        mirrored=mirrored,
-        batch_size=batch_size,
-        workers=workers,
-        max_pixels=max_pixels,
-        overwrite=overwrite,
-        share=share,
-    )
+    plan = view_plan(views)
+    with ExitStack() as stack:
+        paths: IdTable | None = None
+        shards: ShardImages | None = None
+        if are_shards(root):
+            spool = stack.enter_context(TemporaryDirectory())
+            order, shards = rows_in_shards(table.ids, list_shards(ShardFiles(root, spool)), root)
+            table = table.take(order)
+        else:
+            paths = find_photos(table, root)
+        encoder = TimmEncoder(load_backbone(spec), device) if kind == "timm" else load_encoder(spec, device)
+        pixels = named_preprocessing(preprocess, encoder.preprocess)
+        return write_store(
+            out,
+            root=root,
+            ids=table.ids,
+            paths=paths,
+            encoder=encoder.encode_images,
+            preprocess=pixels,
+            dim=encoder.dim,
+            fingerprint=seen_through(encoder.image_fingerprint, pixels, plan),
+            encoder_spec={"kind": kind, "spec": spec, PREPROCESS: preprocess},
+            views=plan,
+            device=device,
+            mirrored=mirrored,
+            batch_size=batch_size,
+            workers=workers,
+            max_pixels=max_pixels,
+            overwrite=overwrite,
+            share=share,
+            shards=shards,
+        )

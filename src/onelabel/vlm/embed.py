@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,13 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL.Image import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 
 from onelabel.images.decode import decode
+from onelabel.images.loading import loader_faults_explained
+from onelabel.images.shards import ShardImages
 from onelabel.images.transforms import Pixels, Preprocessing, mirror
 from onelabel.images.views import ViewPlan
 from onelabel.io.arrays import load_npy
@@ -67,16 +71,96 @@ class HashedImages(Dataset[_Item | ImageError]):
         except OSError as error:
             raise ImageError(self.path(index), f"cannot be read: {error.strerror or error}") from None
 
+    def missing(self, rows: Iterable[int]) -> list[Path]:
+        """Return the files that are not there."""
+        return [path for path in map(self.path, rows) if not path.is_file()]
+
+    def fetch(self, rows: range) -> None:
+        """Make ready what is read next; called in the main process, in the order of the rows."""
+
+    def release(self, row: int) -> None:
+        """Let go of what only earlier rows need."""
+
     def __len__(self) -> int:
         return len(self._paths)
 
     def __getitem__(self, index: int) -> _Item | ImageError:
         try:
-            digest = self.hash(index)
-            image = decode(self.path(index), self._max_pixels)
+            image, digest = self._decoded(index)
             return self._views.pixels(image, self._preprocess), digest
         except ImageError as error:
             return error
+
+    def _decoded(self, index: int) -> tuple[Image, NDArray[np.uint8]]:
+        digest = self.hash(index)
+        return decode(self.path(index), self._max_pixels), digest
+
+
+class HashedShardImages(HashedImages):
+    """The same for images in tar files.
+
+    Args:
+        images: where each row lies.
+        preprocess: as above, like what follows.
+    """
+
+    def __init__(
+        self, images: ShardImages, preprocess: Preprocessing, views: ViewPlan, max_pixels: int
+    ) -> None:
+        super().__init__(Path(), images.names, preprocess, views, max_pixels)
+        self._images, self._released = images, 0
+
+    def path(self, index: int) -> Path:
+        """Return shard and path within, for messages."""
+        shard = self._images.files.shards[int(self._images.shard[index])]
+        return Path(f"{shard}/{self._images.names.text(index)}")
+
+    def hash(self, index: int) -> NDArray[np.uint8]:
+        """Return the SHA-256 of an image, (32,) uint8."""
+        return _digest(self._read(index))
+
+    def missing(self, rows: Iterable[int]) -> list[Path]:  # noqa: ARG002
+        """Return nothing: all were found when the shards were listed."""
+        return []
+
+    def fetch(self, rows: range) -> None:
+        """Copy the shards of some rows to this machine."""
+        for number in np.unique(self._images.shard[rows.start : rows.stop]):
+            self._images.files.fetch(int(number))
+
+    def release(self, row: int) -> None:
+        """Remove the copies of shards that only earlier rows need."""
+        first = int(self._images.shard[row])
+        for number in range(self._released, first):
+            self._images.files.drop(number)
+        self._released = first
+
+    def _read(self, index: int) -> bytes:
+        try:
+            return self._images.read(index)
+        except OSError as error:
+            raise ImageError(self.path(index), f"cannot be read: {error.strerror or error}") from None
+
+    def _decoded(self, index: int) -> tuple[Image, NDArray[np.uint8]]:
+        data = self._read(index)
+        return decode(self.path(index), self._max_pixels, data=data), _digest(data)
+
+
+def _digest(data: bytes) -> NDArray[np.uint8]:
+    return np.frombuffer(hashlib.sha256(data).digest(), np.uint8)
+
+
+@dataclass(frozen=True)
+class _Batches:
+    """The rows of each batch; what they need is fetched just before a loader is told of them."""
+
+    images: HashedImages
+    batches: Sequence[range]
+
+    def __iter__(self) -> Iterator[list[int]]:
+        for batch in self.batches:
+            self.images.fetch(batch)
+            yield list(batch)
 
 
 @dataclass(frozen=True)
@@ -117,6 +201,7 @@ class Encoding:
         """
 
         def views() -> Tensor:
+            images.fetch(range(1))
             found = images[0]
             if isinstance(found, ImageError):
                 raise found
@@ -150,21 +235,15 @@ def _collate(items: list[_Item | ImageError]) -> _Batch | ImageError:
 def _stream(
     images: HashedImages, batches: Sequence[range], workers: int
 ) -> Iterator[tuple[range, Tensor, NDArray[np.uint8]]]:
+    sampler: Any = _Batches(images, batches)
     loader: DataLoader[Any] = DataLoader(
-        images, batch_sampler=[list(batch) for batch in batches], num_workers=workers, collate_fn=_collate
+        images, batch_sampler=sampler, num_workers=workers, collate_fn=_collate
     )
-    try:
-        for index, batch in zip(batches, loader, strict=True):
-            if isinstance(batch, ImageError):
-                raise batch
-            yield index, *batch
-    except RuntimeError as error:
-        if "DataLoader worker" not in str(error):
-            raise
-        raise OneLabelError(
-            f"a loader worker died ({str(error).splitlines()[0]}): too little memory or shared memory; "
-            "use fewer workers, or --workers 0"
-        ) from error
+    for index, batch in zip(batches, loader, strict=True):
+        if isinstance(batch, ImageError):
+            raise batch
+        yield index, *batch
+        images.release(index.start)
 
 
 def embed_shards(
@@ -195,13 +274,14 @@ def embed_shards(
     size = max(1, encoding.views_at_once // len(plan.views))
     batches = [rows[i : i + size] for rows in map(plan.rows_of, numbers) for i in range(0, len(rows), size)]
     features, hashes, left = [], [], iter(numbers)
-    for index, pixels, digests in _stream(images, batches, encoding.workers):
-        features.append(_halved(encoding(pixels, plan), plan, index))
-        hashes.append(digests)
-        advance(len(index))
-        if index.stop == len(plan.ids) or index.stop % plan.shard_rows == 0:
-            keep(next(left), np.concatenate(features), np.concatenate(hashes))
-            features, hashes = [], []
+    with loader_faults_explained():
+        for index, pixels, digests in _stream(images, batches, encoding.workers):
+            features.append(_halved(encoding(pixels, plan), plan, index))
+            hashes.append(digests)
+            advance(len(index))
+            if index.stop == len(plan.ids) or index.stop % plan.shard_rows == 0:
+                keep(next(left), np.concatenate(features), np.concatenate(hashes))
+                features, hashes = [], []
 
 
 def _halved(features: Tensor, plan: Plan, index: range) -> NDArray[np.float16]:
@@ -228,6 +308,7 @@ def check_images_unchanged(
     for number in numbers:
         known = load_npy(manifest.hashes_file(number))
         for row, digest in zip(manifest.plan.rows_of(number), known, strict=True):
+            images.fetch(range(row, row + 1))
             if not np.array_equal(images.hash(row), digest):
                 raise OneLabelError(
                     f"{images.path(row)} has changed since {manifest.folder} was begun: delete that folder "

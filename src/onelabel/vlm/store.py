@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from onelabel.images.decode import MAX_PIXELS
+from onelabel.images.shards import ShardImages
 from onelabel.images.transforms import Preprocessing
 from onelabel.images.views import ViewPlan
 from onelabel.io.arrays import load_npy
@@ -21,7 +22,14 @@ from onelabel.io.ids import IdTable
 from onelabel.io.manifest import digest_json
 from onelabel.io.progress import progress
 from onelabel.io.shares import WHOLE, Share
-from onelabel.vlm.embed import Encoding, HashedImages, ImageEncoder, check_images_unchanged, embed_shards
+from onelabel.vlm.embed import (
+    Encoding,
+    HashedImages,
+    HashedShardImages,
+    ImageEncoder,
+    check_images_unchanged,
+    embed_shards,
+)
 from onelabel.vlm.fingerprint import differing_parts
 from onelabel.vlm.gather import gather, view_bits
 from onelabel.vlm.layout import MANIFEST, Manifest, Plan, usual_shard_rows
@@ -157,6 +165,7 @@ def write_store(
     shard_rows: int | None = None,
     overwrite: bool = False,
     share: Share = WHOLE,
+    shards: ShardImages | None = None,
 ) -> EmbeddingStore:
     """Embed images into a store, or go on with one that was interrupted.
 
@@ -192,6 +201,7 @@ def write_store(
             unfinished work that was begun for something else. Of several processes, none begins the store
             anew that they have just finished.
         share: which of several processes this is.
+        shards: where each image lies, for images in tar files; ``root`` and ``paths`` are not used then.
 
     Returns:
         The finished store, opened.
@@ -203,7 +213,11 @@ def write_store(
     """
     rows = shard_rows or usual_shard_rows(len(ids))
     plan = Plan(ids, dim, dict(fingerprint), mirrored, rows, views.names, dict(encoder_spec or {}))
-    images = HashedImages(Path(root), ids if paths is None else paths, preprocess, views, max_pixels)
+    images = (
+        HashedImages(Path(root), ids if paths is None else paths, preprocess, views, max_pixels)
+        if shards is None
+        else HashedShardImages(shards, preprocess, views, max_pixels)
+    )
     work, own = Workplace(Path(path), plan, share, overwrite), share.range(plan.num_shards)
     if not work.finished_by_others():
         work.check()
@@ -244,7 +258,7 @@ def _check_images_exist(images: HashedImages, plan: Plan, numbers: range) -> Non
     if not len(images):
         raise OneLabelError("there are no images to embed")
     rows = (row for number in numbers for row in plan.rows_of(number))
-    missing = [path for path in map(images.path, rows) if not path.is_file()]
+    missing = images.missing(rows)
     if missing:
         more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
         raise ImageError(missing[0], f"there is no such file{more}; `onelabel check` lists them all")
