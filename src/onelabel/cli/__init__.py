@@ -27,11 +27,11 @@ COMMANDS = {
     "predict": "name what is on photos",
     "compare": "which method suits my data: many, one budget, several seeds",
     "report": "a page about a run, for the browser",
-    "diagnose": "how a model sees missing labels, where the truth is known",
-    "import-checkpoint": "a checkpoint of a released code, as a model",
     "benchmark": "published methods on published data sets, beside the published numbers",
     "ablate": "the ablations of the VLPL paper, as table and figure",
+    "diagnose": "how a model sees missing labels, where the truth is known",
     "probabilities": "what two models say of the same photos, side by side",
+    "import-checkpoint": "a checkpoint of a released code, as a model",
 }
 """Name and summary of each command; its code is ``onelabel.cli.NAME``, with _ for -."""
 
