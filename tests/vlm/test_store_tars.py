@@ -216,7 +216,7 @@ def test_shards_by_address_are_read_one_after_the_other(
     photos.write(tmp_path / "folder")
     three_shards(photos, tmp_path)
     (spool := tmp_path / "spool").mkdir()
-    _, shards = listed("s3://bucket/data-{000..002}.tar", photos.ids, spool)
+    _, shards = listed("https://example.org/data-{000..002}.tar", photos.ids, spool)
     assert not list(spool.iterdir())
     most = 0
 
@@ -232,7 +232,7 @@ def test_shards_by_address_are_read_one_after_the_other(
 
 
 def test_an_address_that_cannot_be_read(tmp_path: Path, remote: list[str]) -> None:
-    for wrong in ("s3://bucket/a.tar", "s3://bucket/$(touch x).tar", "ftp://a/b.tar", "s3://a/b'c.tar"):
+    for wrong in ("gs://bucket/a.tar", "s3://bucket/$(touch x).tar", "ftp://a/b.tar", "s3://a/b'c.tar"):
         with pytest.raises(OneLabelError, match=r"cannot be read|is no address"):
             list_shards(ShardFiles(wrong, tmp_path))
     assert remote == ["a.tar"] and not list(tmp_path.iterdir())
@@ -243,3 +243,21 @@ def test_without_the_extra_its_name_is_said(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.delitem(sys.modules, "webdataset.gopen", raising=False)
     with pytest.raises(OneLabelError, match=r"pip install 'onelabel\[stream\]'"):
         list_shards(ShardFiles("https://example.org/a.tar", tmp_path))
+
+
+def test_s3_is_read_by_its_client(photos: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("webdataset", reason="the extra `stream` is not installed")
+    three_shards(photos, tmp_path)
+    (client := tmp_path / "bin" / "aws").parent.mkdir()
+    client.write_text(f"#!/bin/sh\necho \"$@\" >> '{tmp_path}/asked'\ncat '{tmp_path}/'\"${{3##*/}}\"\n")
+    client.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{client.parent}:/usr/bin:/bin")
+    (spool := tmp_path / "spool").mkdir()
+    _, shards = listed("s3://bucket/a&b/data-{000..002}.tar", photos.ids, spool)
+    photos.write(tmp_path / "folder")
+    photos.write(tmp_path / "tars", shards=shards)
+    assert contents(tmp_path / "tars") == contents(tmp_path / "folder")
+    assert (tmp_path / "asked").read_text().splitlines()[0] == "s3 cp s3://bucket/a&b/data-000.tar -"
+    with pytest.raises(OneLabelError, match=r"s3://bucket/none\.tar cannot be read"):
+        list_shards(ShardFiles("s3://bucket/none.tar", spool))
+    assert [file.name for file in spool.iterdir()] == ["000002.tar"]  # the last goes with the folder
