@@ -172,14 +172,7 @@ DYING = {
 }
 
 
-NOT_YET = pytest.mark.xfail(
-    strict=False, reason="vlm.embed and models.predict do not use images.loading.loader_faults_explained yet"
-)
-
-
-@pytest.mark.parametrize(
-    "name", ["train", *(pytest.param(name, marks=NOT_YET) for name in ("embed", "predict"))]
-)
+@pytest.mark.parametrize("name", ["train", "embed", "predict"])
 def test_a_worker_that_is_killed(desk: Desk, name: str) -> None:
     """As the kernel does where memory runs out: the command ends by itself, and says what to change."""
     many_photos(desk, 40)

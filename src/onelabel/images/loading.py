@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from onelabel.io.errors import OneLabelError
 
+_PATIENCE = 2.0
 _SIGNS = ("DataLoader worker", "shared memory", "shm")
 
 
@@ -28,11 +30,23 @@ def loader_faults_explained() -> Iterator[None]:
     """
     try:
         yield
-    except RuntimeError as error:
-        if not any(sign in str(error) for sign in _SIGNS):
+    except (RuntimeError, ConnectionError) as error:
+        told = _told_by_torch(error)
+        if not any(sign in str(told) for sign in _SIGNS):
             raise
-        reason = str(error).splitlines()[0].rstrip(". ")
+        reason = str(told).splitlines()[0].rstrip(". ")
         raise OneLabelError(
             f"a process that reads photos died ({reason}): too little memory or shared memory (/dev/shm); "
             "use fewer --workers, or --workers 0"
         ) from error
+
+
+def _told_by_torch(error: Exception) -> Exception:
+    """Wait for the signal that says who died: it comes a little later than the connection breaks."""
+    if isinstance(error, RuntimeError):
+        return error
+    try:
+        time.sleep(_PATIENCE)
+    except RuntimeError as told:
+        return told
+    return error

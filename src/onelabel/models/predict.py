@@ -113,17 +113,17 @@ def predict_to_file(
         found = bundle.predict(
             some, batch_size=batch_size, workers=workers, max_pixels=max_pixels, on_bad_image=on_bad
         )
-        form.write(stream, _rows(bundle, found, len(some), bar=not in_pieces))
+        with loader_faults_explained():
+            form.write(stream, _rows(bundle, found, len(some), bar=not in_pieces))
         return Told(len(some) - len(skipped), tuple((error.path, error.problem) for error in skipped))
 
-    with loader_faults_explained():
-        if in_pieces:
-            told = pieces.run(write, form.header, overwrite)
-        else:
-            with atomic_write(out) as stream:
-                stream.write(form.header)
-                told = [write(stream, range(len(paths)))]
-                require_some(told)
+    if in_pieces:
+        told = pieces.run(write, form.header, overwrite)
+    else:
+        with atomic_write(out) as stream:
+            stream.write(form.header)
+            told = [write(stream, range(len(paths)))]
+            require_some(told)
     return Predicted(
         images=sum(piece.images for piece in told),
         classes=len(bundle.classes),

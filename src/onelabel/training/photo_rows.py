@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader, Sampler
 
 from onelabel.images.dataset import ImageRows
 from onelabel.images.decode import read_header
+from onelabel.images.loading import loader_faults_explained
 from onelabel.images.transforms import Preprocess
 from onelabel.io.errors import ImageError, OneLabelError
 from onelabel.io.progress import progress
@@ -124,13 +125,7 @@ def machine_errors_explained() -> Iterator[None]:
         OneLabelError: the device has too little memory, or a process that reads photos died.
     """
     try:
-        yield
+        with loader_faults_explained():
+            yield
     except torch.OutOfMemoryError as error:
         raise OneLabelError("the device has too little memory: use a smaller --batch-size") from error
-    except RuntimeError as error:
-        if "DataLoader worker" not in str(error):
-            raise
-        raise OneLabelError(
-            f"a process that reads photos died ({str(error).splitlines()[0]}): too little memory or shared "
-            "memory; use fewer --workers, or 0"
-        ) from error

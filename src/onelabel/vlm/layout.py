@@ -284,7 +284,11 @@ class Manifest:
             int(content["shard_rows"]), tuple(content["views"]), dict(content["encoder"]),
         )  # fmt: skip
         shards = dict(enumerate(map(Shard.parse, content["shards"])))
-        if content["rows"] != len(plan.ids) or plan.shard_rows < 1 or len(shards) > plan.num_shards:
+        if (
+            content["rows"] != len(plan.ids)
+            or not 1 <= plan.shard_rows <= 2**40
+            or len(shards) > plan.num_shards
+        ):
             raise ValueError("its numbers contradict each other")
         return cls(folder, plan, names, shards, content.get("views_at_once"))
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import leaky_relu, normalize
 
+from onelabel.io.arrays import load_npy
 from onelabel.io.errors import OneLabelError
 from onelabel.io.tensors import digest_weights
 from onelabel.vlm.texts import Words
@@ -70,10 +71,10 @@ def read_relation(path: str | Path, classes: int) -> Tensor:
         OneLabelError: there is none, or it is not an array (classes, classes) of finite numbers.
     """
     try:
-        matrix = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise OneLabelError(f"the relation {path} cannot be read as a .npy file: {error}") from None
-    if not isinstance(matrix, np.ndarray) or matrix.dtype.kind not in "fiu" or matrix.shape != (classes,) * 2:
+        matrix = load_npy(path)
+    except OneLabelError as error:
+        raise OneLabelError(f"the relation cannot be read: {error}") from None
+    if matrix.dtype.kind not in "fiu" or matrix.shape != (classes,) * 2:
         raise OneLabelError(f"the relation {path} must be numbers of shape {(classes, classes)}")
     return torch.from_numpy(matrix.astype(np.float32))
 
