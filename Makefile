@@ -36,7 +36,7 @@ docs: install  ## write the documents that are made from the code
 
 results: install  ## run what docs/results.md shows and write it (half an hour; needs ONELABEL_DATA)
 	$(BIN)/onelabel demo --out demo --overwrite
-	$(BIN)/python benchmarks/methods_on_features.py --selects observed --out comparisons
+	$(BIN)/python benchmarks/methods_on_features.py --selects observed --batch-size 64 --epochs 15 --out comparisons
 	$(BIN)/python scripts/write_results.py demo comparisons > results.md && mv results.md docs/results.md
 
 clean:  ## remove what make made

@@ -31,10 +31,9 @@ def results(
 ) -> dict[str, dict[str, Summary]]:
     given = argparse.Namespace(
         data=data, out=tmp_path_factory.mktemp("benchmark"), sets=["emotions"], methods="all", seeds=1,
-        epochs=3, lrs=[1e-2], batch_size=16, jobs=1,
+        epochs=3, lrs=[1e-2], batch_size=16, jobs=1, selects=["full"],
     )  # fmt: skip
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(benchmark, "SELECTS", ("full",))
         patch.setenv(benchmark.FEATURES, "")
         found: dict[str, dict[str, Summary]] = benchmark.run(given)
     return found
