@@ -27,7 +27,8 @@ two CPU cores; what is *published* is quoted from its source and was **not** rep
 
 ```
 onelabel demo --out demo
-ONELABEL_DATA=DIR python benchmarks/methods_on_features.py --selects observed --batch-size 64 --epochs 15 --out comparisons
+ONELABEL_DATA=DIR python benchmarks/methods_on_features.py --out comparisons \\
+    --selects observed --batch-size 64 --epochs 15
 python scripts/write_results.py demo comparisons > docs/results.md
 ```
 """
