@@ -13,47 +13,19 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from memory import largest, status
 from onelabel.images.views import view_plan
 from onelabel.io.ids import IdTable
 from onelabel.labels.table import LabelTable
 from onelabel.sources.damp import DampSource
 from onelabel.vlm.layout import Manifest, Plan, usual_shard_rows
 from onelabel.vlm.store import EmbeddingStore
-
-
-def anonymous() -> float:
-    """Memory of this process that is not a file's, in MB."""
-    for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines():
-        if line.startswith("RssAnon:"):
-            return int(line.split()[1]) / 1024
-    return float("nan")
-
-
-@contextmanager
-def largest() -> Iterator[list[float]]:
-    """Sample the memory of this process every 20 ms; the list holds its largest value at the end."""
-    found, done = [anonymous()], threading.Event()
-
-    def watch() -> None:
-        while not done.wait(0.02):
-            found[0] = max(found[0], anonymous())
-
-    watcher = threading.Thread(target=watch, daemon=True)
-    watcher.start()
-    try:
-        yield found
-    finally:
-        done.set()
-        watcher.join()
 
 
 def write(folder: Path, images: int, grid: int, dim: int) -> EmbeddingStore:
@@ -93,7 +65,7 @@ def measure(images: int, options: argparse.Namespace, cache: bool) -> float:
         source = DampSource(store, rng.normal(size=(options.classes, options.dim)), top_k=3, cache=cache)
         begin = time.perf_counter()
         source.start(table)
-        started, before = time.perf_counter() - begin, anonymous()
+        started, before = time.perf_counter() - begin, status("RssAnon")
         with largest() as memory:
             begin = time.perf_counter()
             positives = one_pass(source, table, options.batch)
