@@ -86,6 +86,7 @@ def _fail(error: Exception, place: Place, team: Team) -> NoReturn:
     if said is not None:
         if team.claim():
             complain(said)
+        team.linger()
         _end(USAGE_ERROR)
     if not partner_lost(error):
         traceback.print_exc()

@@ -25,7 +25,8 @@ PATIENCE = timedelta(minutes=10)
 """How long a process waits for another one that is silent; one that has ended is noticed at once."""
 LOST = 3
 """Exit code of a process whose partners are gone."""
-
+_LINGER = 5.0
+"""Seconds that the first process waits for the others to end as well; only a mistake is that slow."""
 
 _CPU = torch.device("cpu")
 
@@ -116,9 +117,18 @@ class Team:
         if self.store is None:
             return True
         try:
+            self.store.add("asked", 1)
             return bool(self.store.compare_set("said", "", str(self.rank)) == str(self.rank).encode())
         except RuntimeError:  # the process that kept the store is gone, and cannot have spoken for us
             return True
+
+    def linger(self) -> None:
+        """Keep the store for a moment, so that the others can ask whether something has been said."""
+        if self.store is None or not self.leads:
+            return
+        end = time.monotonic() + _LINGER
+        while time.monotonic() < end and self.store.add("asked", 0) < self.size:
+            time.sleep(0.02)
 
 
 ALONE = Team()
