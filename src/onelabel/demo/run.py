@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import multiprocessing
+import os
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from onelabel.demo.plan import CONTENDERS, Contender, Plan, Setting, options, settings_of
 from onelabel.demo.prepare import TEMPLATE, Scenes
 from onelabel.evaluation.metrics import mean_average_precision
-from onelabel.io.progress import Advance, progress
+from onelabel.io.progress import progress
 from onelabel.models.bundle_read import load_bundle
 from onelabel.training.features import FeatureRows
 from onelabel.training.heads import train_head
@@ -43,20 +47,35 @@ class Result:
 
 def choose(scenes: Scenes, plan: Plan) -> dict[str, Setting]:
     """Choose the setting of each method by the mAP of the validation scenes, on the first draw of labels."""
-    total = sum(len(settings_of(contender)) for contender in CONTENDERS)
-    with progress("choose settings", total, "runs") as advance:
-        return {contender.key: _best(scenes, plan, contender, advance) for contender in CONTENDERS}
+    jobs = [(contender, setting) for contender in CONTENDERS for setting in settings_of(contender)]
+    tried = [(scenes, contender.labels, options(contender, setting, plan, 0)) for contender, setting in jobs]
+    scores = np.array(_on_all_cores(_score, tried, "choose settings"))
+    best = {}
+    for contender in CONTENDERS:
+        own = [number for number, (other, _) in enumerate(jobs) if other is contender]
+        best[contender.key] = jobs[own[int(np.argmax(scores[own]))]][1]
+    return best
 
 
-def _best(scenes: Scenes, plan: Plan, contender: Contender, advance: Advance) -> Setting:
-    store, rows, scores = EmbeddingStore.open(scenes.store), None, []
+def _score(scenes: Scenes, labels: str, config: Mapping[str, Any]) -> float:
+    """Train, and return the mAP of the validation scenes in the best epoch."""
+    store, recipe = EmbeddingStore.open(scenes.store), _recipe(scenes, labels, config)
     val = FeatureRows(store, scenes.full.part("val"))
-    for setting in settings_of(contender):
-        recipe = _recipe(scenes, contender.labels, options(contender, setting, plan, seed=0))
-        rows = rows or FeatureRows(store, recipe.parts.train)  # the same scenes and labels in every setting
-        scores.append(train_head(rows, val, recipe).score)
-        advance()
-    return settings_of(contender)[int(np.argmax(scores))]
+    return train_head(FeatureRows(store, recipe.parts.train), val, recipe).score
+
+
+def _on_all_cores(work: Callable[..., float], jobs: Sequence[tuple[Any, ...]], what: str) -> list[float]:
+    """Do jobs in processes of their own, one thread each; return their results in order."""
+    fork = multiprocessing.get_context("fork")  # importing torch anew would take longer than the jobs
+    with (
+        progress(what, len(jobs), "runs") as advance,
+        ProcessPoolExecutor(os.cpu_count(), fork, torch.set_num_threads, (1,)) as pool,
+    ):
+        started = [pool.submit(work, *job) for job in jobs]
+        for future in started:
+            future.result()
+            advance()
+    return [future.result() for future in started]
 
 
 def train(scenes: Scenes, plan: Plan, chosen: Mapping[str, Setting]) -> dict[str, Result]:
@@ -64,14 +83,16 @@ def train(scenes: Scenes, plan: Plan, chosen: Mapping[str, Setting]) -> dict[str
 
     Every run is a run folder, and what is scored is the model that lies in it.
     """
-    maps: dict[str, list[float]] = {contender.key: [] for contender in CONTENDERS}
-    with progress("train", plan.seeds * len(CONTENDERS), "runs") as advance:
-        for seed in range(plan.seeds):
-            for contender in CONTENDERS:
-                config = options(contender, chosen[contender.key], plan, seed)
-                maps[contender.key].append(_run(scenes, contender, config))
-                advance()
-    return {key: Result(chosen[key], np.array(values)) for key, values in maps.items()}
+    jobs = [
+        (scenes, contender, options(contender, chosen[contender.key], plan, seed))
+        for seed in range(plan.seeds)
+        for contender in CONTENDERS
+    ]
+    maps = np.array(_on_all_cores(_run, jobs, "train")).reshape(plan.seeds, len(CONTENDERS))
+    return {
+        contender.key: Result(chosen[contender.key], maps[:, number])
+        for number, contender in enumerate(CONTENDERS)
+    }
 
 
 @dataclass(frozen=True)
