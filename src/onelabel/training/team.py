@@ -7,6 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import islice
@@ -117,10 +118,12 @@ class Team:
         if self.store is None:
             return True
         try:
-            self.store.add("asked", 1)
-            return bool(self.store.compare_set("said", "", str(self.rank)) == str(self.rank).encode())
+            first = self.store.compare_set("said", "", str(self.rank)) == str(self.rank).encode()
         except RuntimeError:  # the process that kept the store is gone, and cannot have spoken for us
             return True
+        with suppress(RuntimeError):  # it has just ended
+            self.store.add("asked", 1)  # after the question: the store is kept until all have asked
+        return bool(first)
 
     def linger(self) -> None:
         """Keep the store for a moment, so that the others can ask whether something has been said."""
