@@ -102,13 +102,13 @@ def plain_loop(what: Recipe, backbone: Backbone, root: Path) -> tuple[dict[str, 
     torch.manual_seed(settings.seed)
     head = LinearHead(backbone.dim, table.num_classes)
     initialise(head, settings.head_init, observed_prior(table))
-    optimizer = torch.optim.Adam(
-        [
-            {"params": list(backbone.parameters()), "lr": settings.lr},
-            {"params": list(head.parameters()), "lr": settings.lr * settings.head_lr_multiplier},
-        ],
-        weight_decay=settings.weight_decay,
-    )
+    groups: list[dict[str, Any]] = [
+        {"params": list(backbone.parameters()), "lr": settings.lr},
+        {"params": list(head.parameters()), "lr": settings.lr * settings.head_lr_multiplier},
+    ]
+    optimizer: torch.optim.Optimizer = torch.optim.Adam(groups, weight_decay=settings.weight_decay)
+    if settings.optimizer == "sgd":
+        optimizer = torch.optim.SGD(groups, momentum=0.9, weight_decay=settings.weight_decay)
     pictures, labels = pixels(table, root, backbone), torch.from_numpy(table.dense())
     weight = None if table.weights is None else torch.from_numpy(table.weight_rows(np.arange(len(table))))
     losses = []
@@ -142,6 +142,7 @@ def plain_loop(what: Recipe, backbone: Backbone, root: Path) -> tuple[dict[str, 
         ("test_resnet", "an", {"head_lr_multiplier": 10.0, "head_init": "prior"}, 0),
         ("test_resnet", "em", {"mirror": False, "seed": 3, "weight_decay": 0.1}, 1),
         ("test_vit", "bce", {"batch_size": 5, "seed": 7}, 0),
+        ("test_resnet", "ll-r", {"optimizer": "sgd", "lr": 0.1, "weight_decay": 0.1}, 0),
     ],
 )
 def test_weights_are_those_of_a_plain_loop(

@@ -74,8 +74,8 @@ def em_gradient(s: Matrix, z: Matrix) -> Matrix:
     return np.asarray(np.where(z == 1, p - 1, 0.1 * p * (1 - p) * s))
 
 
-def adam(what: Recipe, features: NDArray[np.float32], gradient: Any) -> tuple[Matrix, Matrix]:
-    """Adam as in the paper (Kingma and Ba 2015, algorithm 1), on the mean over images × classes."""
+def descent(what: Recipe, features: NDArray[np.float32], gradient: Any) -> tuple[Matrix, Matrix]:
+    """Adam (Kingma and Ba 2015, algorithm 1) or SGD with momentum, on the mean over images × classes."""
     settings, table = what.settings, what.parts.train
     torch.manual_seed(settings.seed)
     start = LinearHead(DIM, len(CLASSES))
@@ -93,6 +93,10 @@ def adam(what: Recipe, features: NDArray[np.float32], gradient: Any) -> tuple[Ma
             step += 1
             for i, slope in enumerate((g.T @ x, g.sum(axis=0))):
                 slope = slope + settings.weight_decay * theta[i]
+                if settings.optimizer == "sgd":
+                    first[i] = 0.9 * first[i] + slope
+                    theta[i] = theta[i] - settings.lr * first[i]
+                    continue
                 first[i] = 0.9 * first[i] + 0.1 * slope
                 second[i] = 0.999 * second[i] + 0.001 * slope**2
                 mean, spread = first[i] / (1 - 0.9**step), second[i] / (1 - 0.999**step)
@@ -107,13 +111,14 @@ def adam(what: Recipe, features: NDArray[np.float32], gradient: Any) -> tuple[Ma
         ("an", an_gradient, {"head_init": "prior", "seed": 5, "weight_decay": 0.1}),
         ("em", em_gradient, {"mirror": False, "batch_size": 23}),
         ("em", em_gradient, {"seed": 2, "batch_size": 1}),
+        ("an", an_gradient, {"optimizer": "sgd", "lr": 0.5, "weight_decay": 0.1}),
     ],
 )
 def test_weights_are_those_of_the_slow_loop(method: str, gradient: Any, settings: dict[str, Any]) -> None:
     table = labels()
     store = MirroredStore(list(table.ids))
     what = recipe(table, create(method), **settings)
-    weight, bias = adam(what, store.both, gradient)
+    weight, bias = descent(what, store.both, gradient)
     trained = train_head(FeatureRows(store, table), None, what)
     np.testing.assert_allclose(trained.head.weight.detach().numpy(), weight, atol=2e-4)
     np.testing.assert_allclose(trained.head.bias.detach().numpy(), bias, atol=2e-4)

@@ -93,6 +93,7 @@ OPTIONS: list[dict[str, Any]] = [
     {"ema": 0.7, "head": "mlp", "head_width": 4},
     {"stop": "drop-2-or-2-misses", "epochs": 9, "weight_decay": 0.1},
     {"select": "last", "boostlu": 5.0},
+    {"optimizer": "sgd", "lr": 0.1},
     {"head_init": "prior", "mirror": False, "batch_size": 1},
 ]
 

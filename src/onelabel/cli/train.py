@@ -53,6 +53,7 @@ def train(
     split_seed: int = 1200,
     epochs: int | None = None,
     batch_size: int = 16,
+    optimizer: Literal["adam", "sgd"] = "adam",
     lr: float | None = None,
     head_lr_multiplier: float = 1.0,
     weight_decay: float = 0.0,
@@ -103,9 +104,10 @@ def train(
         split_seed: of that draw.
         epochs: passes over the images; by default 25 for a head, 10 for fine-tuning.
         batch_size: images per step, of all devices together.
-        lr: learning rate of Adam; by default 1e-3 for a head, 1e-5 for fine-tuning.
+        optimizer: adam, or sgd with momentum 0.9.
+        lr: learning rate; by default 1e-3 for a head, 1e-5 for fine-tuning.
         head_lr_multiplier: of the head's learning rate in fine-tuning; some papers use 10.
-        weight_decay: of Adam.
+        weight_decay: L2 penalty on the weights.
         head: linear, or mlp for one hidden layer.
         head_width: width of the hidden layer of --head mlp.
         head_init: start of the head's bias: zero, or the log-odds of the share of marked images.

@@ -40,8 +40,8 @@ def fine_tune(
 ) -> Trained:
     """Train a backbone and a head on photos.
 
-    Adam with two learning rates, ``lr`` for the backbone and ``lr · head_lr_multiplier`` for the head. Images
-    come in the order of :func:`onelabel.training.order.epoch_order` and are mirrored, after the resize, by
+    The learning rate is ``lr`` for the backbone and ``lr · head_lr_multiplier`` for the head. Images come
+    in the order of :func:`onelabel.training.order.epoch_order` and are mirrored, after the resize, by
     :func:`onelabel.vlm.mirror.mirror_bits`; both depend on seed and epoch only. The last batch of an epoch
     is kept, however small. BatchNorm layers train as usual, except that a layer which gets a single value per
     channel (a batch of one image that has shrunk to one position) uses its running statistics, because one

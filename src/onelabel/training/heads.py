@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.optim import Optimizer
 
 from onelabel.methods.base import Batch, Method
 from onelabel.models.heads import LinearHead
@@ -17,6 +18,7 @@ from onelabel.training.common import Log, Trained, no_log
 from onelabel.training.course import Course
 from onelabel.training.features import Bits, FeatureRows
 from onelabel.training.first_weights import first_head
+from onelabel.training.optimizers import make_optimizer
 from onelabel.training.order import epoch_order
 from onelabel.training.recipe import Recipe
 from onelabel.training.settings import Settings
@@ -45,7 +47,7 @@ def train_head(
     """
     method, settings = recipe.method, recipe.settings
     head = first_head(recipe, train.features.dim)
-    optimizer = torch.optim.Adam(head.parameters(), lr=settings.lr, weight_decay=settings.weight_decay)
+    optimizer = make_optimizer(head.parameters(), settings)
     course = Course(recipe, head, optimizer, log, checkpoints)
     weights = sum(parameter.numel() for parameter in head.parameters())
     with threads_for(settings.batch_size * weights):
@@ -58,9 +60,7 @@ def train_head(
     return course.result(head)
 
 
-def _epoch(
-    method: Method, optimizer: torch.optim.Optimizer, batches: Iterable[Batch], course: Course
-) -> None:
+def _epoch(method: Method, optimizer: Optimizer, batches: Iterable[Batch], course: Course) -> None:
     """Take a step with each batch."""
     for batch in batches:
         value = method.loss(batch)

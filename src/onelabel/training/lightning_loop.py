@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.optim import Adam, Optimizer
+from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 
 from onelabel.images.dataset import ImageRows
@@ -24,6 +24,7 @@ from onelabel.training.checkpoint import Checkpoints
 from onelabel.training.common import Log
 from onelabel.training.course import Course, epoch_seed
 from onelabel.training.lightning_team import machines
+from onelabel.training.optimizers import make_optimizer
 from onelabel.training.order import epoch_order
 from onelabel.training.photo_network import MirrorBits, PhotoNetwork, mirror_some
 from onelabel.training.photo_rows import EpochOrder, PhotoBatches, photo_batches
@@ -75,9 +76,9 @@ class FineTuning(pl.LightningModule):
 
     def on_fit_start(self) -> None:
         """Begin, or go on, now that the network is on its device."""
-        (adam,) = self.trainer.optimizers
+        (optimizer,) = self.trainer.optimizers
         scaler = self.trainer.precision_plugin
-        self.course = Course(self.recipe, self.network, adam, self.write, self.checkpoints, scaler)
+        self.course = Course(self.recipe, self.network, optimizer, self.write, self.checkpoints, scaler)
 
     @property
     def epoch(self) -> int:
@@ -85,13 +86,13 @@ class FineTuning(pl.LightningModule):
         return self.course.epoch
 
     def configure_optimizers(self) -> Optimizer:
-        """Return Adam, with a learning rate of its own for the head."""
+        """Return the optimiser, with a learning rate of its own for the head."""
         settings = self.recipe.settings
         groups = [
             {"params": list(self.network.backbone.parameters()), "lr": settings.lr},
             {"params": list(self.network.head.parameters()), "lr": settings.lr * settings.head_lr_multiplier},
         ]
-        return Adam(groups, weight_decay=settings.weight_decay)
+        return make_optimizer(groups, settings)
 
     def train_dataloader(self) -> DataLoader[_Photos]:
         """Return the training photos in the order of the epoch."""

@@ -22,9 +22,10 @@ class Settings:
     Args:
         epochs: passes over the training images, 1 or more.
         batch_size: images per step, 1 or more.
-        lr: learning rate of Adam, above 0.
+        optimizer: "adam" or "sgd", see :func:`~onelabel.training.optimizers.make_optimizer`.
+        lr: learning rate, above 0.
         head_lr_multiplier: of the head's learning rate when a network is fine-tuned, above 0.
-        weight_decay: of Adam; 0 as published.
+        weight_decay: times half the squared weights, added to the loss; 0 as published.
         head_init: bias of the head: "zero", or "prior" (the log-odds of the share of observed positives).
         boostlu: α of BoostLU, 1 or more; 5 as published, 1 for none; see
             :class:`~onelabel.models.heads.LinearHead`.
@@ -55,6 +56,7 @@ class Settings:
 
     epochs: int = 25
     batch_size: int = 16
+    optimizer: Literal["adam", "sgd"] = "adam"
     lr: float = 1e-3
     head_lr_multiplier: float = 1.0
     weight_decay: float = 0.0

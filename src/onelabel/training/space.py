@@ -18,8 +18,9 @@ _SMALL_FILES = 1 << 20
 def bytes_needed(recipe: Recipe, trained: nn.Module, whole: nn.Module | None = None) -> int:
     """Return how many bytes checkpoints, model and predictions of a run take, about.
 
-    A checkpoint holds the weights as they are, the best ones, their average if asked for, two moments of
-    Adam, the state of the method and the scores of the validation images. The next one is written beside it.
+    A checkpoint holds the weights as they are, the best ones, their average if asked for, two moments
+    (of Adam), the state of the method and the scores of the validation images. The next one is written
+    beside it.
 
     Args:
         recipe: what is trained.
