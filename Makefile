@@ -26,7 +26,7 @@ check-style: install
 test: check-style  ## every check: style, types, tests, docstrings
 	$(BIN)/python -m pytest -n 2
 
-nightly: install  ## what is too slow for every change: compiled losses, speed of losses
+nightly: install  ## what is too slow for every change: many more random inputs, every resume, compiled losses
 	$(BIN)/python -m pytest -m nightly
 	$(BIN)/python benchmarks/losses.py
 

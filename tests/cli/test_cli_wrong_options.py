@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from itertools import pairwise
 
 import pytest
 
@@ -26,9 +27,15 @@ ANY = [
     ("--config none.yaml", "none.yaml"),
     ("--config bad.yaml", "unknown key 'overwrit' (did you mean 'overwrite'?)"),
     ("--config broken.yaml", "--config broken.yaml, line 2 is not YAML: expected the node content"),
+    ("--config laugh.yaml", "--config laugh.yaml, line 2: *a is an alias"),
     ("--config list.yaml", "list.yaml"),
 ]
 """With every command but ``methods`` and ``demo``."""
+
+BILLION_LAUGHS = "a: &a [x, x, x]\nb: &b [*a, *a, *a]\n" + "".join(
+    f"{key}: &{key} [{', '.join(9 * [f'*{below}'])}]\n" for below, key in pairwise("bcdefghijklmn")
+)
+"""A few lines that stand for 9 to the power of 12 values and more."""
 
 OPTIONS = [
     ("check", "--workers many", "--workers 'many': a whole number is expected"),
@@ -119,6 +126,7 @@ def test_commands_that_are_none(arguments: list[str], message: str, desk: Desk) 
 def test_flags_and_keys_that_are_none(command: str, more: str, message: str, desk: Desk) -> None:
     desk.write("bad.yaml", "overwrit: true\n")
     desk.write("broken.yaml", "overwrite: [\n")
+    desk.write("laugh.yaml", BILLION_LAUGHS)
     desk.write("list.yaml", "- overwrite\n")
     said = desk.complaint(*words(BASICS[command]), *more.split())
     assert message in said

@@ -118,7 +118,8 @@ def test_sources_that_cannot_be(source: dict[str, Any], message: str) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("cat: [", r"--rules rules.yaml is not YAML"),
+        ("cat: [", r"--rules rules.yaml, line 1 is not YAML"),
+        ("cat: &a {name: none}\ndog: *a", r"--rules rules.yaml, line 2: \*a is an alias"),
         ("", "must hold a rule for each class"),
         ("- cat", "must hold a rule for each class"),
         ("cat: 3", r"the rule of 'cat' must be \{name: NAME, parameter: value\}"),

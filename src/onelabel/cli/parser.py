@@ -9,16 +9,15 @@ import sys
 from argparse import Action, ArgumentError, RawDescriptionHelpFormatter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from types import ModuleType
 from typing import Any, Optional
 
-import yaml
 from docstring_parser import parse as parse_docstring
 from jsonargparse import ArgumentParser, DefaultHelpFormatter
 
 from onelabel.cli.mistakes import explain
 from onelabel.io.errors import OneLabelError
+from onelabel.io.yaml_file import read_yaml
 
 _TYPE_AND_DEFAULT = re.compile(r" \((?:(?:required, )?type: .*?)?(?:(?:, )?default: (.*?))?\)$")
 _SWITCH_TYPES = (bool, bool | None, Optional[bool])  # noqa: UP045 - the last two are not equal
@@ -193,15 +192,7 @@ def _values(flag: str, argv: Sequence[str]) -> list[str]:
 
 
 def _read_yaml(path: str) -> dict[str, Any]:
-    try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise OneLabelError(f"--config {path} cannot be read: {error.strerror}") from None
-    except yaml.MarkedYAMLError as error:
-        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise OneLabelError(f"--config {path}{line} is not YAML: {error.problem}") from None
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        raise OneLabelError(f"--config {path} is not YAML: {error}") from None
+    content = read_yaml(path, "--config")
     if not isinstance(content, dict):
         raise OneLabelError(f"--config {path} must hold keys and values, such as 'epochs: 10'")
     return content

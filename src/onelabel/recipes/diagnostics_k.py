@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-import yaml
 from numpy.typing import ArrayLike, NDArray
 
 from onelabel.io.errors import OneLabelError
+from onelabel.io.yaml_file import read_yaml
 from onelabel.losses.gr_parts import gr_k, gr_schedule
 from onelabel.models.bundle import Bundle
 from onelabel.models.bundle_read import find_bundle
@@ -83,9 +81,8 @@ def _epochs(run: str | Path) -> int | None:
     """Read for how many epochs the run was to go, which its schedule depends on."""
     file = find_bundle(run).parent / "config.yaml"
     try:
-        content: Mapping[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))
-        return int(content["epochs"])
-    except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError):
+        return int(read_yaml(file, "settings")["epochs"])
+    except (OneLabelError, ValueError, TypeError, KeyError):
         return None
 
 

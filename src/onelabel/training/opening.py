@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
-
-import yaml
 
 from onelabel.io.errors import OneLabelError
 from onelabel.io.plugins import check_parameters
+from onelabel.io.yaml_file import read_yaml
 from onelabel.labels.readers.classes import class_name
 from onelabel.labels.table import ClassInfo
 from onelabel.sources.base import Source, decides, provenance_of
@@ -209,18 +207,13 @@ def read_rules(path: str, class_ids: tuple[str, ...]) -> dict[str, dict[str, Any
         OneLabelError: it cannot be read, names a class that is none, or a rule that is none.
 
     Example:
-        >>> import tempfile
-        >>> path = Path(tempfile.mkdtemp()) / "rules.yaml"
+        >>> import pathlib, tempfile
+        >>> path = pathlib.Path(tempfile.mkdtemp()) / "rules.yaml"
         >>> _ = path.write_text("dog: {name: threshold, positive: 0.8}\\ncat: none\\n")
         >>> read_rules(str(path), ("cat", "dog"))
         {'dog': {'name': 'threshold', 'positive': 0.8}, 'cat': {'name': 'none'}}
     """
-    try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise OneLabelError(f"--rules {path} cannot be read: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        raise OneLabelError(f"--rules {path} is not YAML: {error}") from None
+    content = read_yaml(path, "--rules")
     if not isinstance(content, dict) or not content:
         raise OneLabelError(
             f"--rules {path} must hold a rule for each class, as 'dog: {{name: threshold, positive: 0.8}}'"

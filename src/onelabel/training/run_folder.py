@@ -24,6 +24,7 @@ from onelabel.io.atomic import atomic_folder, atomic_write, check_output
 from onelabel.io.errors import OneLabelError
 from onelabel.io.ids import IdTable
 from onelabel.io.manifest import read_manifest, write_manifest
+from onelabel.io.yaml_file import read_yaml
 
 KIND, ENVIRONMENT = "onelabel-run", "onelabel-environment"
 VERSION = 1
@@ -101,8 +102,7 @@ class RunFolder:
     @property
     def config(self) -> dict[str, Any]:
         """Content of ``config.yaml``."""
-        content = yaml.safe_load((self.path / "config.yaml").read_text(encoding="utf-8"))
-        return dict(content)
+        return dict(read_yaml(self.path / "config.yaml", "settings"))
 
     def log(self, entry: Mapping[str, Any]) -> None:
         """Append one line to ``metrics.jsonl``.

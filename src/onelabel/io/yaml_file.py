@@ -1,0 +1,49 @@
+"""YAML files of settings, which are untrusted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from onelabel.io.errors import OneLabelError
+
+
+def read_yaml(path: str | Path, what: str) -> Any:
+    """Read a YAML file.
+
+    Aliases (``*name``) are refused: settings have no need of them, and some lines of them can stand for
+    billions of values.
+
+    Args:
+        path: the file.
+        what: what it is, for messages, such as ``--config``.
+
+    Raises:
+        OneLabelError: it cannot be read, or is no such YAML; names the line.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "rules.yaml"
+        >>> _ = path.write_text("dog: {name: threshold, positive: 0.8}\\ncat: none\\n")
+        >>> read_yaml(path, "--rules")
+        {'dog': {'name': 'threshold', 'positive': 0.8}, 'cat': 'none'}
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+        for event in yaml.parse(text, yaml.SafeLoader):
+            if isinstance(event, yaml.AliasEvent):
+                line = event.start_mark.line + 1
+                raise OneLabelError(
+                    f"{what} {path}, line {line}: *{event.anchor} is an alias, which is not read: write "
+                    "the value itself"
+                )
+        return yaml.safe_load(text)
+    except OSError as error:
+        raise OneLabelError(f"{what} {path} cannot be read: {error.strerror}") from None
+    except yaml.MarkedYAMLError as error:
+        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise OneLabelError(f"{what} {path}{line} is not YAML: {error.problem}") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise OneLabelError(f"{what} {path} is not YAML: {error}") from None
