@@ -34,16 +34,18 @@ def read_yaml(path: str | Path, what: str) -> Any:
         text = Path(path).read_text(encoding="utf-8")
         for event in yaml.parse(text, yaml.SafeLoader):
             if isinstance(event, yaml.AliasEvent):
-                line = event.start_mark.line + 1
                 raise OneLabelError(
-                    f"{what} {path}, line {line}: *{event.anchor} is an alias, which is not read: write "
-                    "the value itself"
+                    f"{what} {path}{_line(event.start_mark)}: *{event.anchor} is an alias, which is not "
+                    "read: write the value itself"
                 )
         return yaml.safe_load(text)
     except OSError as error:
         raise OneLabelError(f"{what} {path} cannot be read: {error.strerror}") from None
     except yaml.MarkedYAMLError as error:
-        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise OneLabelError(f"{what} {path}{line} is not YAML: {error.problem}") from None
+        raise OneLabelError(f"{what} {path}{_line(error.problem_mark)} is not YAML: {error.problem}") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise OneLabelError(f"{what} {path} is not YAML: {error}") from None
+
+
+def _line(mark: Any) -> str:
+    return f", line {mark.line + 1}" if mark else ""
