@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 
-def status(field: str) -> float:
-    """A field of this process: VmHWM is the peak of all, RssAnon what is not a file's now."""
-    for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines():
+def status(field: str, process: int | str = "self") -> float:
+    """A field of a process: VmHWM is the peak of all, RssAnon what is not a file's now."""
+    for line in Path(f"/proc/{process}/status").read_text(encoding="utf-8").splitlines():
         if line.startswith(f"{field}:"):
             return int(line.split()[1]) / 1024
     return float("nan")

@@ -3,7 +3,7 @@
 Each part runs in a process of its own, so that its peak memory, imports included, is its own (VmHWM; with
 worker processes, the memory that they do not share, USS). The data is made in a temporary folder.
 
-python benchmarks/scale.py                      all parts at full size (6 GB of disk, about 25 minutes)
+python benchmarks/scale.py                      all parts at full size (6 GB of disk, about 10 minutes)
 python benchmarks/scale.py table store          these parts
 python benchmarks/scale.py --share 0.01         everything at a hundredth of the size
 """
@@ -98,12 +98,13 @@ def loader(folder: Path, share: float) -> str:
     for index, _ in batches:
         before, seen = seen, seen + len(index)
         if before < images // 10 <= seen or seen == images:
-            marks.append([unshared(process) for process in children()])
+            marks.append([(unshared(process), status("RssAnon", process)) for process in children()])
     seconds = time.perf_counter() - began
-    growth = max(last - first for first, last in zip(*marks, strict=True))
-    held = ", ".join(f"{value:.0f}" for value in marks[-1])
+    own, allocated = np.subtract(marks[1], marks[0]).max(axis=0)
+    held = ", ".join(f"{value:.0f}" for value, _ in marks[1])
     return (
-        f"{seen:,} photos in {seconds:.0f} s; workers hold {held} MB, at most {growth:+.1f} MB since a tenth"
+        f"{seen:,} photos in {seconds:.0f} s; workers hold {held} MB that are not shared, at most {own:+.1f} "
+        f"MB since a tenth, because less is shared; allocated: at most {allocated:+.1f} MB since a tenth"
     )
 
 

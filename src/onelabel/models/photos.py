@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from onelabel.images.decode import decode
+from onelabel.images.loading import begin_worker
 from onelabel.images.transforms import Preprocess
 from onelabel.io.errors import ImageError
 
@@ -43,7 +44,9 @@ def read_photos(
     ``rows`` are those that could be read, so ``pixels`` may hold fewer than ``batch_size``, or none.
     """
     rows = _Photos(paths, preprocess, max_pixels)
-    yield from DataLoader(rows, batch_size, num_workers=workers, collate_fn=_collate)
+    yield from DataLoader(
+        rows, batch_size, num_workers=workers, collate_fn=_collate, worker_init_fn=begin_worker
+    )
 
 
 def _collate(items: list[_Item]) -> Batch:

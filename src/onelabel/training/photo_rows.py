@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, Sampler
 
 from onelabel.images.dataset import ImageRows
 from onelabel.images.decode import read_header
-from onelabel.images.loading import loader_faults_explained
+from onelabel.images.loading import begin_worker, loader_faults_explained
 from onelabel.images.transforms import Preprocess
 from onelabel.io.errors import ImageError, OneLabelError
 from onelabel.io.progress import progress
@@ -113,7 +113,7 @@ def photo_batches(
     # network (dropout) would depend on how often photos were read.
     return DataLoader(
         photos, batch_sampler=Slices(rows, len(photos), batch_size, team), num_workers=workers,
-        persistent_workers=workers > 0, generator=torch.Generator(),
+        persistent_workers=workers > 0, generator=torch.Generator(), worker_init_fn=begin_worker,
     )  # fmt: skip
 
 

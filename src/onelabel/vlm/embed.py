@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 
 from onelabel.images.decode import decode
-from onelabel.images.loading import loader_faults_explained
+from onelabel.images.loading import begin_worker, loader_faults_explained
 from onelabel.images.shards import ShardImages
 from onelabel.images.transforms import Pixels, Preprocessing, mirror
 from onelabel.images.views import ViewPlan
@@ -237,7 +237,7 @@ def _stream(
 ) -> Iterator[tuple[range, Tensor, NDArray[np.uint8]]]:
     sampler: Any = _Batches(images, batches)
     loader: DataLoader[Any] = DataLoader(
-        images, batch_sampler=sampler, num_workers=workers, collate_fn=_collate
+        images, batch_sampler=sampler, num_workers=workers, collate_fn=_collate, worker_init_fn=begin_worker
     )
     for index, batch in zip(batches, loader, strict=True):
         if isinstance(batch, ImageError):
