@@ -49,7 +49,7 @@ the difference to AN where it is more than noise.
 
 Methods that train on pseudo-labels get votes of the ten nearest training images: there is no vision-
 language model for these features, so these rows say little about such methods with a source of their
-papers."""
+papers. The votes themselves know training images alone, so they have no row."""
 PUBLISHED = """## Published
 
 The papers' protocol, a ResNet-50 fine-tuned at 448 pixels. `onelabel benchmark --list` names the recipes,
@@ -100,7 +100,10 @@ def toy(demo: Path) -> str:
 
 def real(found: Mapping[str, Mapping[str, Any]]) -> str:
     """Return methods × sets, ordered by the mean over the sets."""
-    rows = {name: {row["method"]: row for row in result["rows"]} for name, result in found.items()}
+    rows = {
+        name: {row["method"]: row for row in result["rows"] if row["method"] != f"zero-shot: {VOTES}"}
+        for name, result in found.items()
+    }
     methods = list(dict.fromkeys(key for by in rows.values() for key in by))
     methods.sort(key=lambda method: -sum(by.get(method, {}).get("mean") or 0 for by in rows.values()))
     titles = [f"{name.rpartition('-')[0]} ({_budget(result)})" for name, result in found.items()]

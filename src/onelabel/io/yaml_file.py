@@ -42,7 +42,9 @@ def read_yaml(path: str | Path, what: str) -> Any:
     except OSError as error:
         raise OneLabelError(f"{what} {path} cannot be read: {error.strerror}") from None
     except yaml.MarkedYAMLError as error:
-        raise OneLabelError(f"{what} {path}{_line(error.problem_mark)} is not YAML: {error.problem}") from None
+        raise OneLabelError(
+            f"{what} {path}{_line(error.problem_mark)} is not YAML: {error.problem}"
+        ) from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise OneLabelError(f"{what} {path} is not YAML: {error}") from None
 
