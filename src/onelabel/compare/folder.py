@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from onelabel.compare.contenders import Contender
 from onelabel.compare.plan import Plan
 from onelabel.compare.problem import Data
+from onelabel.io.arrays import load_npy
 from onelabel.io.atomic import atomic_write, check_output
 from onelabel.io.errors import OneLabelError
 from onelabel.io.manifest import digest_file, read_manifest, write_manifest
@@ -91,10 +92,9 @@ class Folder:
         """
         file = self.path / SCORES / f"{self._name(contender, seed, number)}.npy"
         try:
-            scores: NDArray[np.float32] = np.load(file, allow_pickle=False)
-        except (OSError, ValueError) as error:
-            raise OneLabelError(f"{file} cannot be read ({error}): remove {self.path / RUNS}") from None
-        return scores
+            return load_npy(file)
+        except OneLabelError as error:
+            raise OneLabelError(f"{error}: remove {self.path / RUNS}") from None
 
     def journal(self, contender: Contender, seed: int) -> Path:
         """Return the file of a search."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import zipfile
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from onelabel.io.arrays import load_npz
 from onelabel.io.atomic import atomic_write
 from onelabel.io.errors import OneLabelError
 from onelabel.io.ids import IdTable
@@ -80,12 +80,12 @@ def read_seen(folder: Path) -> Seen | None:
     file = folder / SEEN
     if not file.is_file():
         return None
+    names = [part.name for part in fields(Seen)]
     try:
-        with np.load(file, allow_pickle=False) as content:
-            found = {part.name: content[part.name] for part in fields(Seen)}
-    except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile):
+        found = load_npz(file, names)
+    except OneLabelError:
         found = {}
-    if not found or any(part.dtype != np.uint64 or part.ndim != 1 for part in found.values()):
+    if len(found) < len(names) or any(part.dtype != np.uint64 or part.ndim != 1 for part in found.values()):
         raise OneLabelError(
             f"{file} is damaged: it should list the images that the model has seen; delete it"
         )

@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from onelabel.io.atomic import atomic_folder
 from onelabel.io.errors import OneLabelError
-from onelabel.io.ids import IdTable
 from onelabel.labels.table import LabelTable
 from onelabel.recipes.diagnostics_figures import draw_diagnostics
 from onelabel.recipes.diagnostics_files import table, write_numbers
 from onelabel.recipes.diagnostics_k import KEstimate
 from onelabel.recipes.diagnostics_missing import missing_labels
 from onelabel.training.parts import split_names
+from onelabel.training.run_folder import RunFolder
 
 _NAMED = 3
 
@@ -62,23 +62,19 @@ def saved_scores(run: str | Path, table: LabelTable) -> NDArray[np.float32]:
     Raises:
         OneLabelError: the run saved none, or none of these images.
     """
-    file = Path(run) / "predictions.npz"
-    if not file.is_file():
+    saved = RunFolder(Path(run)).predictions()
+    if saved is None:
         raise OneLabelError(f"{run} holds no predictions.npz: give --images DIR or --features STORE")
-    try:
-        with np.load(file, allow_pickle=False) as archive:
-            ids, classes, logits = (archive[key] for key in ("ids", "classes", "logits"))
-        rows = IdTable.from_strings(ids.tolist()).rows_of(table.ids)
-        columns = [classes.tolist().index(name) for name in table.class_ids]
-        found: NDArray[np.float32] = logits[rows][:, columns]
-    except Exception as error:  # a damaged archive raises nearly every type there is
-        raise OneLabelError(f"{file} is not one that this release wrote: {error}") from None
-    if (rows < 0).any():
+    ids, classes, logits = saved
+    rows, lacking = ids.rows_of(table.ids), set(table.class_ids) - set(classes)
+    if lacking or (rows < 0).any():
+        what = f"class {min(lacking)!r}" if lacking else f"{(rows < 0).sum()} of the {len(table)} images"
         raise OneLabelError(
-            f"{file} holds no scores of {int((rows < 0).sum())} of the {len(table)} images (a run saves "
-            "those of its validation images): give --images DIR or --features STORE"
+            f"predictions.npz of {run} holds no scores of {what} (a run saves those of its validation "
+            "images): give --images DIR or --features STORE"
         )
-    return found
+    columns = np.array([classes.index(name) for name in table.class_ids], np.int64)
+    return np.ascontiguousarray(logits[np.ix_(rows, columns)])
 
 
 def diagnose_run(

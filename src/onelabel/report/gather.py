@@ -14,7 +14,7 @@ from onelabel.io.manifest import digest_json
 from onelabel.labels.table import LabelTable
 from onelabel.models.bundle import Bundle
 from onelabel.report.again import parts_again
-from onelabel.report.material import Judged, Logits, Material, read_predictions
+from onelabel.report.material import Judged, Logits, Material
 from onelabel.sources.grade import grade
 from onelabel.training.judge import judge, score_features
 from onelabel.training.opening import Wanted, open_wanted, provenance
@@ -95,8 +95,11 @@ def _judge_val(
             )
             return None
         return Judged(_FLATTERS.format(recorded["images"]), True, recorded)
-    ids, classes, logits = read_predictions(run)
-    if ids != list(val.ids) or classes != bundle.class_ids:
+    saved = run.predictions()
+    if saved is None:
+        raise OneLabelError(f"{run.path} holds no predictions.npz: the folder was changed")
+    ids, classes, logits = saved
+    if list(ids) != list(val.ids) or classes != bundle.class_ids:
         raise OneLabelError(f"{run.path / 'predictions.npz'} is not of the run's validation images")
     return _judge(bundle, _FLATTERS.format(len(val)), val, logits, True, draws)
 

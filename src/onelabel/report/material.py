@@ -117,22 +117,3 @@ def read_epochs(run: RunFolder) -> list[dict[str, Any]]:
     if not all(isinstance(entry, dict) for entry in entries):
         raise OneLabelError(f"{file} holds a line that is no JSON object: the file was changed")
     return entries
-
-
-def read_predictions(run: RunFolder) -> tuple[list[str], tuple[str, ...], Logits]:
-    """Read ``predictions.npz``: ids, classes and logits of the validation images.
-
-    Raises:
-        OneLabelError: there is none, as the run had no validation images, or it was changed.
-    """
-    file = run.path / "predictions.npz"
-    if not file.is_file():
-        raise OneLabelError("the run had no validation images")
-    try:
-        with np.load(file, allow_pickle=False) as stored:
-            ids, classes, logits = (stored[key] for key in ("ids", "classes", "logits"))
-    except (OSError, ValueError, KeyError, EOFError) as error:
-        raise OneLabelError(f"{file} cannot be read: {error}") from None
-    if logits.ndim != 2 or logits.shape != (ids.size, classes.size):
-        raise OneLabelError(f"{file}: its arrays do not fit each other")
-    return ids.astype(str).tolist(), tuple(classes.astype(str).tolist()), logits.astype(np.float32)

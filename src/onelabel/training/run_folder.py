@@ -20,6 +20,7 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
+from onelabel.io.arrays import load_npz, texts_of
 from onelabel.io.atomic import atomic_folder, atomic_write, check_output
 from onelabel.io.errors import OneLabelError
 from onelabel.io.ids import IdTable
@@ -102,7 +103,10 @@ class RunFolder:
     @property
     def config(self) -> dict[str, Any]:
         """Content of ``config.yaml``."""
-        return dict(read_yaml(self.path / "config.yaml", "settings"))
+        content = read_yaml(self.path / "config.yaml", "settings")
+        if not isinstance(content, dict):
+            raise OneLabelError(f"{self.path / 'config.yaml'} holds no settings: the file was changed")
+        return content
 
     def log(self, entry: Mapping[str, Any]) -> None:
         """Append one line to ``metrics.jsonl``.
@@ -126,6 +130,23 @@ class RunFolder:
         """Write ``predictions.npz``: ids (N,), classes (C,), logits (N, C) float32."""
         with atomic_write(self.path / "predictions.npz", "wb") as stream:
             np.savez(stream, ids=np.array(list(ids)), classes=np.array(class_ids), logits=logits)
+
+    def predictions(self) -> tuple[IdTable, tuple[str, ...], NDArray[np.float32]] | None:
+        """Read ``predictions.npz``: ids, classes and logits; None where the run had no validation images.
+
+        Raises:
+            OneLabelError: it was changed.
+        """
+        file = self.path / "predictions.npz"
+        if not file.is_file():
+            return None
+        found = load_npz(file, ("ids", "classes", "logits"))
+        try:
+            ids, classes = texts_of(found["ids"]), tuple(texts_of(found["classes"]))
+            logits = found["logits"].astype(np.float32).reshape(len(ids), len(classes))
+            return IdTable.from_strings(ids), classes, logits
+        except (KeyError, TypeError, ValueError) as error:
+            raise OneLabelError(f"{file} is not one that this release wrote: {error}") from None
 
     def finish(self, metrics: Mapping[str, Any]) -> None:
         """Write ``metrics.json``, which marks the run as finished."""
