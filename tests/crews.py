@@ -15,7 +15,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from onelabel.training.team import Strategy
 
 PATIENCE = 240.0
 """Seconds after which a job is ended: exit codes are then -9."""
@@ -87,15 +90,23 @@ def main(arguments: list[str]) -> int:
     return cli.main(arguments)
 
 
-def learn(bench: str, out: str, methods: list[str]) -> int:
+def learn(bench: str, out: str, methods: list[str], strategy: Strategy = "ddp", lr: float = 1e-8) -> int:
     """Train with each method, and write what every step was like."""
     from team_steps import StepsBench, write_steps
 
-    write_steps(StepsBench(Path(bench)), Path(out), methods)
+    write_steps(StepsBench(Path(bench), lr), Path(out), methods, strategy)
     return 0
 
 
-CALLS: dict[str, Callable[..., int]] = {"main": main, "learn": learn}
+def cut(out: str) -> int:
+    """Share a network out, and write what became of it."""
+    from shares import write_shares
+
+    write_shares(Path(out))
+    return 0
+
+
+CALLS: dict[str, Callable[..., int]] = {"main": main, "learn": learn, "cut": cut}
 
 
 def _child(job: dict[str, Any], rank: int, port: int, folder: Path) -> None:
@@ -149,6 +160,8 @@ def lines_of(file: Path) -> int:
 
 def serve(folder: Path) -> None:
     """Fork for each line of standard input."""
+    import torch._dynamo  # noqa: F401 - the first step of an optimiser would
+
     import onelabel.training.lightning_loop
     import onelabel.training.pipeline_finetune  # noqa: F401
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
@@ -25,7 +25,8 @@ from onelabel.training.photo_rows import photo_rows
 from onelabel.training.place import find_place
 from onelabel.training.recipe import Recipe
 from onelabel.training.settings import Settings
-from onelabel.training.team import ALONE, Team, join, leave
+from onelabel.training.sharding import own, whole
+from onelabel.training.team import ALONE, Strategy, Team, join, leave
 
 TRAIN, VAL = 13, 7  # in batches of 4: the last has one image, which two processes share
 CLASSES = ["cat", "dog", "owl", "ape"]
@@ -65,9 +66,11 @@ class StepsBench:
 
     Args:
         folder: photos.
+        lr: learning rate; by default so small that all steps see the first weights.
     """
 
     folder: Path
+    lr: float = 1e-8
 
     def draw(self) -> StepsBench:
         """Draw the photos."""
@@ -77,13 +80,13 @@ class StepsBench:
         return self
 
     def recipe(self, method: str) -> Recipe:
-        """Return what is trained: with a rate so small that all steps see the first weights."""
+        """Return what is trained."""
         rng = np.random.default_rng(3)
         labels = np.zeros((TRAIN, len(CLASSES)), np.int8)
         labels[np.arange(TRAIN), rng.integers(0, len(CLASSES), TRAIN)] = 1
         train = LabelTable.from_dense(IDS[:TRAIN], CLASSES, labels)
         full = np.where(rng.random((VAL, len(CLASSES))) < 0.5, 1, -1)
-        settings = Settings(epochs=epochs_of(method), batch_size=4, lr=1e-8, select="full", seed=5)
+        settings = Settings(epochs=epochs_of(method), batch_size=4, lr=self.lr, select="full", seed=5)
         built = create(method, **PARAMETERS.get(method, {}))
         source = Bits() if built.needs_source else None
         val = LabelTable.from_dense(IDS[TRAIN:], CLASSES, full)
@@ -95,11 +98,12 @@ class StepsBench:
         return at_photo_size(load_backbone("test_convnext", pretrained=False), 32)
 
 
-def _steps(bench: StepsBench, method: str, team: Team) -> dict[str, Tensor]:
-    """Train; return losses and gradients of all steps, scores, and all that was kept."""
+def _steps(bench: StepsBench, method: str, team: Team, strategy: Strategy) -> dict[str, Tensor]:
+    """Train; return losses and gradients of all steps, scores, all that was kept, and how much was held."""
     recipe, backbone = bench.recipe(method), bench.backbone()
     losses: list[Tensor] = []
     gradients: list[Tensor] = []
+    held: list[list[int]] = []
     loss = recipe.method.loss
 
     def told(batch: Batch) -> Tensor:
@@ -108,7 +112,10 @@ def _steps(bench: StepsBench, method: str, team: Team) -> dict[str, Tensor]:
 
     def stepped(optimizer: Optimizer, _args: Any, _kwargs: Any) -> None:
         weights = [weight for group in optimizer.param_groups for weight in group["params"]]
-        flat = [(torch.zeros_like(w) if w.grad is None else w.grad).flatten() for w in weights]
+        flat = [whole(torch.zeros_like(w) if w.grad is None else w.grad).flatten() for w in weights]
+        moments = [optimizer.state[w]["exp_avg_sq"] for w in weights if w in optimizer.state]
+        parts = (weights, [w.grad for w in weights if w.grad is not None], moments)
+        held.append([sum(own(value).numel() for value in part) for part in parts])
         gradients.append(torch.cat(flat).clone())
 
     recipe.method.loss = told  # type: ignore[method-assign]
@@ -118,7 +125,7 @@ def _steps(bench: StepsBench, method: str, team: Team) -> dict[str, Tensor]:
         if table is not None
     ]
     hook = register_optimizer_step_post_hook(stepped)
-    trained = fine_tune(recipe, backbone, photos[0], photos[1], team=team)
+    trained = fine_tune(recipe, backbone, photos[0], photos[1], team=team, strategy=strategy)
     hook.remove()
     assert trained.val_logits is not None
     found = {
@@ -126,6 +133,10 @@ def _steps(bench: StepsBench, method: str, team: Team) -> dict[str, Tensor]:
         "gradients": torch.stack(gradients),
         "val": torch.from_numpy(trained.val_logits),
         "score": torch.tensor(trained.score),
+        "held": torch.tensor(held),
+        "weights": nn.utils.parameters_to_vector(
+            [*backbone.parameters(), *trained.head.parameters()]
+        ).detach(),
         **{f"state.{name}": value for name, value in recipe.method.state().items()},
     }
     if isinstance(recipe.source, Bits):
@@ -133,12 +144,12 @@ def _steps(bench: StepsBench, method: str, team: Team) -> dict[str, Tensor]:
     return found
 
 
-def write_steps(bench: StepsBench, out: Path, methods: list[str]) -> None:
+def write_steps(bench: StepsBench, out: Path, methods: list[str], strategy: Strategy = "ddp") -> None:
     """Train with each method, as one of several processes where the environment says so."""
     place = find_place()
     team = ALONE if place is None else join(place)
     for method in methods:
-        steps = {name: value.contiguous() for name, value in _steps(bench, method, team).items()}
+        steps = {name: value.contiguous() for name, value in _steps(bench, method, team, strategy).items()}
         save_file(steps, out / f"{method}.{team.rank}.safetensors")
     leave(team)
 

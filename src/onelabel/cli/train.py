@@ -25,11 +25,12 @@ onelabel train labels.csv --features features --method em --method.alpha 0.2 --s
 onelabel train labels.csv --images photos --backbone resnet50.tv_in1k --init run --photo-size 448 --out whole
 onelabel train labels.csv --features features --method em --out run --resume
 onelabel train labels.csv --images photos --backbone resnet50.tv_in1k --method em --devices 4 --out run
+onelabel train labels.csv --images photos --backbone convnextv2_huge --devices 8 --strategy fsdp --out run
 onelabel train --config run/config.yaml --out again
 """
 _FOR_FINE_TUNING = (
     "head_lr_multiplier", "precision", "workers", "max_pixels", "photo_size", "freeze_epochs",
-    "freeze_batchnorm",
+    "freeze_batchnorm", "strategy",
 )  # fmt: skip
 
 
@@ -72,6 +73,7 @@ def train(
     seed: int = 0,
     precision: Literal["32", "bf16", "16"] = "32",
     devices: int = 1,
+    strategy: Literal["ddp", "fsdp"] = "ddp",
     workers: int = 1,
     max_pixels: int = 100_000_000,
     checkpoint_every: float = 10.0,
@@ -126,6 +128,8 @@ def train(
         precision: of fine-tuning.
         devices: number of GPUs of this machine that fine-tune together (processes, where there are none); for
             several machines see docs/scale.md.
+        strategy: what each device holds: ddp, all weights; fsdp, its share of weights, gradients and moments,
+            for networks that are too large for one.
         workers: extra processes that read photos, of each device.
         max_pixels: largest allowed width × height of a photo.
         checkpoint_every: seconds between two checkpoints, written at the end of epochs; 0 for each epoch.

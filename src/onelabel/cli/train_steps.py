@@ -124,5 +124,5 @@ def _fit(recipe: Recipe, config: Config, keep: Keep, team: Team) -> str:
     return train_backbone(
         recipe, config["backbone"], config["images"], config["out"], config, precision=config["precision"],
         workers=config["workers"], max_pixels=config["max_pixels"], photo_size=config["photo_size"],
-        keep=keep, team=team,
+        keep=keep, team=team, strategy=config["strategy"],
     )  # fmt: skip

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from onelabel.training.sharding import cut_like, own
+
 
 class Average:
     """Exponential moving average of the weights of a network, ``m ← decay · m + (1 - decay) · w``.
@@ -39,7 +41,7 @@ class Average:
         self.network, self.decay = network, decay
         live = network.state_dict()
         self.state = {name: value.detach().clone() for name, value in live.items()}
-        self._pairs = [(self.state[name], value) for name, value in live.items()]
+        self._pairs = [(own(self.state[name]), own(value)) for name, value in live.items()]
 
     @torch.no_grad()
     def update(self) -> None:
@@ -63,4 +65,4 @@ class Average:
     def load(self, state: dict[str, Tensor]) -> None:
         """Take over a saved average."""
         for name, value in state.items():
-            self.state[name].copy_(value)
+            self.state[name].copy_(cut_like(value, self.state[name]))

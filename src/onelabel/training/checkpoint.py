@@ -21,6 +21,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from onelabel.io.errors import OneLabelError
+from onelabel.training.team import ALONE, Team
 
 NAME = "checkpoint.safetensors"
 VERSION = 1
@@ -67,6 +68,7 @@ class Checkpoints:
         every: least number of seconds between two checkpoints; 0 for one after each epoch. Where writing
             takes long, they are rarer: a tenth of the time of the run at most.
         data: digests of what the run is trained on, by name, for the file.
+        team: the processes that train together: the first writes, when its clock says so.
 
     Attributes:
         epoch: the epoch after which the file was written; 0 for no file.
@@ -82,10 +84,11 @@ class Checkpoints:
     """
 
     def __init__(
-        self, folder: str | Path, every: float = 10.0, data: Mapping[str, str] | None = None
-    ) -> None:
+        self, folder: str | Path, every: float = 10.0, data: Mapping[str, str] | None = None,
+        team: Team = ALONE,
+    ) -> None:  # fmt: skip
         self.path = Path(folder) / NAME
-        self.every, self.data = every, data or {}
+        self.every, self.data, self.team = every, data or {}, team
         self.epoch = 0
         self.saved: Saved | None = None
         self._last, self._cost = time.monotonic(), 0.0
@@ -116,15 +119,18 @@ class Checkpoints:
         """Write a checkpoint if it is time.
 
         Args:
-            take: gives what to write.
+            take: gives what to write; called in all processes, which may share the tensors.
 
         Raises:
             OneLabelError: it cannot be written; the one before is intact.
         """
         began = time.monotonic()
-        if began - self._last < (max(self.every, self._cost / _LARGEST_SHARE) if self.every else 0):
+        wait = max(self.every, self._cost / _LARGEST_SHARE) if self.every else 0
+        if not self.team.decides(began - self._last >= wait):
             return
         saved = take()
+        if not self.team.leads:
+            return
         try:
             _write(self.path, Saved(saved.tensors, {**saved.notes, "data": dict(self.data)}))
         except (OSError, SafetensorError) as error:

@@ -21,6 +21,7 @@ from onelabel.training.averaging import Average
 from onelabel.training.checkpoint import Checkpoints
 from onelabel.training.common import Log, Trained, no_log
 from onelabel.training.recipe import Recipe
+from onelabel.training.sharding import all_finite
 from onelabel.training.snapshot import restore, take
 from onelabel.training.stopping import why_stop
 
@@ -128,7 +129,7 @@ class Course:
             OneLabelError: the last step left weights that are no finite numbers, or the checkpoint cannot be
                 written.
         """
-        if not all(bool(torch.isfinite(weight).all()) for weight in self.network.parameters()):
+        if not all_finite(self.network):
             self._stop(f"the weights are no finite numbers after step {self.step} of epoch {self.epoch}")
         self.recipe.method.end_epoch(score_all)
         with nullcontext() if self.average is None else self.average.in_place():
@@ -139,12 +140,18 @@ class Course:
         self.history.append(entry)
         self.log(entry)
         if self.checkpoints is not None:
-            self.checkpoints.offer(lambda: take(self))
+            leads = self.checkpoints.team.leads
+            self.checkpoints.offer(lambda: take(self, keep=leads))
 
-    def result(self, head: LinearHead) -> Trained:
-        """Put the kept weights into the network, and hand over."""
+    def result(self, network: nn.Module, head: LinearHead) -> Trained:
+        """Give the kept weights to a network, and hand over.
+
+        Args:
+            network: the trained one, or what it was before its weights were shared out.
+            head: its classifier.
+        """
         keeper = self.keeper
-        self.network.load_state_dict(keeper.state)
+        network.load_state_dict(keeper.state, assign=True)
         ended = f"all {self.epoch} epochs were run"
         if self.why is not None:
             ended = f"stopped after epoch {self.epoch}: {self.why}"

@@ -15,7 +15,7 @@ from onelabel.training.first_weights import first_head
 from onelabel.training.photo_network import PhotoNetwork, single_values_spared
 from onelabel.training.photo_rows import machine_errors_explained
 from onelabel.training.recipe import Recipe
-from onelabel.training.team import ALONE, Team
+from onelabel.training.team import ALONE, Strategy, Team
 
 if TYPE_CHECKING:
     from onelabel.training.lightning_loop import Precision
@@ -37,6 +37,7 @@ def fine_tune(
     advance: Advance = _no_advance,
     checkpoints: Checkpoints | None = None,
     team: Team = ALONE,
+    strategy: Strategy = "ddp",
 ) -> Trained:
     """Train a backbone and a head on photos.
 
@@ -63,6 +64,8 @@ def fine_tune(
         team: the processes that train together, each with the same arguments; ``batch_size`` counts the
             images of all. Losses, per-image state and scores are those of one process, to rounding;
             BatchNorm sees the images of its own process, and the statistics of the first one are kept.
+        strategy: whether each of several processes holds all weights, gradients and moments ("ddp"), or a
+            part of them ("fsdp", see :func:`onelabel.training.sharding.shard`).
 
     Raises:
         ImageError: names a photo that cannot be read.
@@ -100,8 +103,8 @@ def fine_tune(
 
         module = FineTuning(network, recipe, train, val, workers, log, advance, checkpoints, team)
         with machine_errors_explained(), single_values_spared(backbone):
-            fit(module, precision)
+            fit(module, precision, strategy)
         course = module.course
-    trained = course.result(head)
+    trained = course.result(network, head)
     network.eval()
     return trained

@@ -57,7 +57,7 @@ def train_head(
             _epoch(method, optimizer, batches, course)
             scores = _Scores(head, train, _mirrored(train, settings, epoch))
             course.end(scores, lambda: None if val is None else score(head, val))
-    return course.result(head)
+    return course.result(head, head)
 
 
 def _epoch(method: Method, optimizer: Optimizer, batches: Iterable[Batch], course: Course) -> None:

@@ -12,6 +12,7 @@ from torch import Tensor
 from onelabel.evaluation.selection import require_selectable, selection_score
 from onelabel.io.errors import OneLabelError
 from onelabel.labels.table import LabelTable
+from onelabel.training.sharding import whole
 
 
 @dataclass
@@ -68,6 +69,6 @@ class Keeper:
             self.scores.append(score)
         if score is None or score > self.score or not self.state:
             self.epoch, self.score = epoch, float("nan") if score is None else score
-            self.state = {name: value.detach().cpu().clone() for name, value in state.items()}
+            self.state = {name: whole(value.detach()).cpu().clone() for name, value in state.items()}
             self.logits = logits
         return score

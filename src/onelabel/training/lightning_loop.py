@@ -29,7 +29,8 @@ from onelabel.training.order import epoch_order
 from onelabel.training.photo_network import MirrorBits, PhotoNetwork, mirror_some
 from onelabel.training.photo_rows import EpochOrder, PhotoBatches, photo_batches
 from onelabel.training.recipe import Recipe
-from onelabel.training.team import ALONE, Team
+from onelabel.training.sharding import shard
+from onelabel.training.team import ALONE, Strategy, Team
 from onelabel.vlm.mirror import mirror_bits
 
 Precision = Literal["32", "bf16", "16"]
@@ -84,6 +85,11 @@ class FineTuning(pl.LightningModule):
     def epoch(self) -> int:
         """The current epoch, from 1."""
         return self.course.epoch
+
+    def configure_model(self) -> None:
+        """Share the weights out, where each process is to hold a part of them."""
+        if self.device_mesh is not None:
+            self.network = shard(self.network, self.device_mesh["data_parallel"])
 
     def configure_optimizers(self) -> Optimizer:
         """Return the optimiser, with a learning rate of its own for the head."""
@@ -198,7 +204,7 @@ class FineTuning(pl.LightningModule):
         return ((index, torch.sigmoid(logits)) for index, logits in scores)
 
 
-def fit(module: FineTuning, precision: Precision) -> None:
+def fit(module: FineTuning, precision: Precision, strategy: Strategy = "ddp") -> None:
     """Run all epochs that are left.
 
     Raises:
@@ -213,7 +219,12 @@ def fit(module: FineTuning, precision: Precision) -> None:
             enable_checkpointing=False,
             enable_progress_bar=False,
             enable_model_summary=False,
-            **machines(module.team, module.network, head_alone=module.recipe.head_only_epochs > 0),
+            **machines(
+                module.team,
+                module.network,
+                strategy=strategy,
+                head_alone=module.recipe.head_only_epochs > 0,
+            ),
         )
         trainer.fit(module)
 

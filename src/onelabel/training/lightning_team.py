@@ -6,10 +6,10 @@ from typing import Any
 
 import torch
 from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
-from lightning.pytorch.strategies import DDPStrategy
+from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy
 
 from onelabel.training.photo_network import PhotoNetwork
-from onelabel.training.team import Team
+from onelabel.training.team import Strategy, Team
 
 
 class _EachOnItsOwn(ClusterEnvironment):
@@ -56,27 +56,33 @@ class _EachOnItsOwn(ClusterEnvironment):
         return self.team.rank
 
 
-def machines(team: Team, network: PhotoNetwork, *, head_alone: bool) -> dict[str, Any]:
+def machines(team: Team, network: PhotoNetwork, *, strategy: Strategy, head_alone: bool) -> dict[str, Any]:
     """Return the arguments of a ``Trainer`` that say where it runs.
 
     Args:
         team: the processes.
         network: what they train.
+        strategy: whether each holds all weights (ddp) or a part of them (fsdp).
         head_alone: whether there are epochs in which the backbone has no gradients.
     """
     if team.size == 1:
         return {"accelerator": "auto", "devices": 1}
-    strategy = DDPStrategy(
-        cluster_environment=_EachOnItsOwn(team),
-        find_unused_parameters=head_alone or _leaves_some_out(network),
-        broadcast_buffers=False,
-    )
+    engine: DDPStrategy | ModelParallelStrategy
+    if strategy == "fsdp":
+        engine = ModelParallelStrategy(data_parallel_size=team.size, tensor_parallel_size=1)
+        engine.cluster_environment = _EachOnItsOwn(team)
+    else:
+        engine = DDPStrategy(
+            cluster_environment=_EachOnItsOwn(team),
+            find_unused_parameters=head_alone or _leaves_some_out(network),
+            broadcast_buffers=False,
+        )
     device = team.device
     return {
         "accelerator": device.type,
         "devices": 1 if device.index is None else [device.index],
         "num_nodes": team.size,
-        "strategy": strategy,
+        "strategy": engine,
     }
 
 

@@ -22,7 +22,7 @@ from onelabel.training.photo_rows import photo_rows, require_readable
 from onelabel.training.recipe import Recipe
 from onelabel.training.resume import KEEP, Keep, claimed
 from onelabel.training.space import bytes_needed
-from onelabel.training.team import ALONE, Team
+from onelabel.training.team import ALONE, Strategy, Team
 from onelabel.training.team_run import open_together
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ def train_backbone(
     photo_size: int | None = None,
     keep: Keep = KEEP,
     team: Team = ALONE,
+    strategy: Strategy = "ddp",
 ) -> str:
     """Fine-tune a network on photos; return what to print.
 
@@ -58,11 +59,12 @@ def train_backbone(
             preprocessing.
         keep: how the run is kept against interruptions.
         team: the processes that train together; the first writes the folder, the others return nothing.
+        strategy: see :func:`~onelabel.training.finetune.fine_tune`.
 
     Raises:
         OneLabelError: unknown backbone, missing or unusable photos, or a run that fails.
     """
-    _check_machine(precision, workers)
+    _check_machine(precision, workers, strategy, team)
     backbone = load_backbone(backbone_spec)
     if photo_size is not None:
         backbone = at_photo_size(backbone, photo_size)
@@ -82,7 +84,7 @@ def train_backbone(
             trained = fine_tune(
                 recipe, backbone, photos[0], photos[1] if photos[1:] else None, precision=precision,
                 workers=workers, log=no_log if run is None else run.log, advance=advance,
-                checkpoints=checkpoints, team=team,
+                checkpoints=checkpoints, team=team, strategy=strategy,
             )  # fmt: skip
         if run is None:
             return ""
@@ -93,7 +95,7 @@ def train_backbone(
     return f"{trained.ended}\n{said}"
 
 
-def _check_machine(precision: Precision, workers: int) -> None:
+def _check_machine(precision: Precision, workers: int, strategy: Strategy, team: Team) -> None:
     """Refuse what this machine or this release cannot do.
 
     Raises:
@@ -101,5 +103,12 @@ def _check_machine(precision: Precision, workers: int) -> None:
     """
     if workers < 0:
         raise OneLabelError(f"--workers must be 0 or more, not {workers}")
+    if strategy == "fsdp" and team.size == 1:
+        raise OneLabelError(
+            "--strategy fsdp shares the weights out to several processes: give --devices 2 or more, or use "
+            "torchrun or srun"
+        )
+    if strategy == "fsdp" and precision == "16":
+        raise OneLabelError("--strategy fsdp works with --precision 32 or bf16, not with 16")
     if precision == "16" and not torch.accelerator.is_available():
         raise OneLabelError("--precision 16 needs a GPU and there is none: use bf16 or 32")

@@ -21,6 +21,7 @@ from onelabel.training.checkpoint import Checkpoints
 from onelabel.training.run_folder import ENVIRONMENT, RunFolder, environment, require_free
 from onelabel.training.run_folder import VERSION as RUN_VERSION
 from onelabel.training.space import require_room
+from onelabel.training.team import ALONE, Team
 
 _WITHOUT_EFFECT = {"out", "workers", "checkpoint_every", "resume", "overwrite"}
 _TEMPORARY = re.compile(r"\.tmp\w*|\..+\.[0-9a-f]{8}\.tmp")
@@ -104,8 +105,9 @@ def _shown(value: Any) -> str:
 
 
 def open_run(
-    out: str | Path, config: Mapping[str, Any], data: Mapping[str, str], needed: int, keep: Keep
-) -> tuple[RunFolder, Checkpoints]:
+    out: str | Path, config: Mapping[str, Any], data: Mapping[str, str], needed: int, keep: Keep,
+    team: Team = ALONE,
+) -> tuple[RunFolder, Checkpoints]:  # fmt: skip
     """Make the folder of a run, or go on with the one that is there, and say which.
 
     Args:
@@ -114,6 +116,7 @@ def open_run(
         data: digests of everything that the run is trained on and from, by name.
         needed: bytes on disk.
         keep: how it is kept.
+        team: the processes that train together; this one leads.
 
     Raises:
         OneLabelError: the data have changed since, the checkpoint cannot be used, there is no room, or
@@ -125,7 +128,7 @@ def open_run(
         os.close(_claim(path))
     if keep.resume:
         _tidy(path)
-        checkpoints = Checkpoints(path, keep.every, data)
+        checkpoints = Checkpoints(path, keep.every, data, team)
         saved = checkpoints.read()
         if saved is not None:
             _require_same(path, saved.notes.get("data", {}), data)
@@ -136,7 +139,7 @@ def open_run(
             return run, checkpoints
         print(f"no checkpoint in {path}: starting from the beginning")
     run = RunFolder.create(path, config, overwrite=True)
-    return run, Checkpoints(path, keep.every, data)
+    return run, Checkpoints(path, keep.every, data, team)
 
 
 def _require_same(path: Path, old: Mapping[str, str], new: Mapping[str, str]) -> None:

@@ -12,12 +12,13 @@ from torch.optim import Optimizer
 from onelabel.io.errors import OneLabelError
 from onelabel.models.weights import one_line
 from onelabel.training.checkpoint import Saved
+from onelabel.training.sharding import cut_like, whole
 
 if TYPE_CHECKING:
     from onelabel.training.course import Course
 
 
-def take(course: Course) -> Saved:
+def take(course: Course, keep: bool = True) -> Saved:
     """Return the state of a run after an epoch.
 
     Random numbers, the order of the images and their mirroring are functions of seed and epoch and need no
@@ -25,6 +26,7 @@ def take(course: Course) -> Saved:
 
     Args:
         course: the run, between two epochs.
+        keep: False for a process that only gives its part of weights that several share: no tensors.
     """
     keeper, parts = course.keeper, {
         "network": course.network.state_dict(),
@@ -35,7 +37,12 @@ def take(course: Course) -> Saved:
     }  # fmt: skip
     if keeper.logits is not None:
         parts["best_logits"] = {"val": torch.from_numpy(keeper.logits)}
-    tensors = {f"{part}.{name}": tensor for part, state in parts.items() for name, tensor in state.items()}
+    tensors: dict[str, Tensor] = {}
+    for part, state in parts.items():
+        for name, tensor in state.items():
+            found = whole(tensor)
+            if keep:
+                tensors[f"{part}.{name}"] = found
     notes = {
         "epoch": course.epoch,
         "over": course.over,
@@ -58,7 +65,10 @@ def restore(course: Course, saved: Saved) -> None:
         OneLabelError: the state is that of another run.
     """
     try:
-        course.network.load_state_dict(saved.part("network"))
+        live = course.network.state_dict()
+        course.network.load_state_dict(
+            {name: cut_like(value, live[name]) for name, value in saved.part("network").items()}
+        )
         load_optimizer(course.optimizer, saved.part("optimizer"))
         if course.average is not None:
             course.average.load(saved.part("average"))
@@ -89,8 +99,11 @@ def load_optimizer(optimizer: Optimizer | None, state: Mapping[str, Tensor]) -> 
     """Take over what :func:`optimizer_state` returned; rates and the like stay those of the run."""
     if optimizer is None:
         return
+    weights = [weight for group in optimizer.param_groups for weight in group["params"]]
     states: dict[int, dict[str, Tensor]] = {}
     for key, value in state.items():
         number, _, name = key.partition(".")
-        states.setdefault(int(number), {})[name] = value
+        weight = weights[int(number)]
+        moment = value.shape == weight.shape  # the other one is the number of steps
+        states.setdefault(int(number), {})[name] = cut_like(value, weight) if moment else value
     optimizer.load_state_dict({**optimizer.state_dict(), "state": states})

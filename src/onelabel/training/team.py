@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import islice
+from typing import Literal
 
 import torch
 import torch.distributed as dist
@@ -22,6 +23,8 @@ from torch.utils.data import Sampler
 from onelabel.io.errors import OneLabelError
 from onelabel.training.place import Place
 
+Strategy = Literal["ddp", "fsdp"]
+"""Whether each process holds all weights of the network, or a part of them."""
 PATIENCE = timedelta(minutes=10)
 """How long a process waits for another one that is silent; one that has ended is noticed at once."""
 LOST = 3
@@ -92,6 +95,12 @@ class Team:
             met = tensor.detach().to(self.device)
             dist.broadcast(met, src=0)
             tensor.detach().copy_(met)
+
+    def decides(self, value: bool) -> bool:
+        """Return what the process that leads has said."""
+        said = torch.tensor([int(value)])
+        self.follow([said])
+        return bool(said)
 
     def agree(self, what: str, value: object) -> None:
         """Check that a value is the same in all processes; waits for them.

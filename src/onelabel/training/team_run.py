@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from onelabel.training.checkpoint import Checkpoints, Saved
+from onelabel.training.checkpoint import Checkpoints
 from onelabel.training.resume import Keep, open_run
 from onelabel.training.run_folder import RunFolder, environment
 from onelabel.training.team import Team
-
-
-class _ReadOnly(Checkpoints):
-    """The checkpoint of a run that another process writes."""
-
-    def offer(self, take: Callable[[], Saved]) -> None:
-        """Leave it to the other process."""
 
 
 def open_together(
@@ -37,9 +30,9 @@ def open_together(
     """
     team.agree("the labels, the method or the first weights", sorted(data.items()))
     if team.leads:
-        run, checkpoints = open_run(out, config, data, needed, keep)
+        run, checkpoints = open_run(out, config, data, needed, keep, team)
     else:
-        run, checkpoints = None, _ReadOnly(out, keep.every, data)
+        run, checkpoints = None, Checkpoints(out, keep.every, data, team)
     team.agree("the installed packages", sorted(environment()["packages"].items()))
     if run is None and keep.resume:
         checkpoints.read()
