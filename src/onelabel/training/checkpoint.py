@@ -52,9 +52,13 @@ class Saved:
 
     def part(self, prefix: str) -> dict[str, Tensor]:
         """Return the tensors whose name begins with ``prefix.``, without it; copies."""
+        return {name: tensor.clone() for name, tensor in self.views(prefix).items()}
+
+    def views(self, prefix: str) -> dict[str, Tensor]:
+        """Return what :meth:`part` does, but to be read only: from a file, it takes no memory."""
         begin = f"{prefix}."
         return {
-            name.removeprefix(begin): tensor.clone()
+            name.removeprefix(begin): tensor
             for name, tensor in self.tensors.items()
             if name.startswith(begin)
         }

@@ -67,12 +67,12 @@ def restore(course: Course, saved: Saved) -> None:
     try:
         live = course.network.state_dict()
         course.network.load_state_dict(
-            {name: cut_like(value, live[name]) for name, value in saved.part("network").items()}
+            {name: cut_like(value, live[name]) for name, value in saved.views("network").items()}
         )
-        load_optimizer(course.optimizer, saved.part("optimizer"))
+        load_optimizer(course.optimizer, saved.views("optimizer"))
         if course.average is not None:
-            course.average.load(saved.part("average"))
-    except (RuntimeError, KeyError, ValueError) as error:
+            course.average.load(saved.views("average"))
+    except (RuntimeError, LookupError, ValueError) as error:
         raise OneLabelError(f"the checkpoint does not fit this run: {one_line(error)}") from error
     course.recipe.method.load_state(saved.part("method"))
     if course.scaler is not None:
@@ -104,6 +104,7 @@ def load_optimizer(optimizer: Optimizer | None, state: Mapping[str, Tensor]) -> 
     for key, value in state.items():
         number, _, name = key.partition(".")
         weight = weights[int(number)]
-        moment = value.shape == weight.shape  # the other one is the number of steps
-        states.setdefault(int(number), {})[name] = cut_like(value, weight) if moment else value
+        if value.shape == weight.shape:  # a moment, not the number of steps
+            value = cut_like(value, weight)
+        states.setdefault(int(number), {})[name] = value.clone()
     optimizer.load_state_dict({**optimizer.state_dict(), "state": states})
