@@ -120,6 +120,7 @@ def test_sources_that_cannot_be(source: dict[str, Any], message: str) -> None:
     [
         ("cat: [", r"--rules rules.yaml, line 1 is not YAML"),
         ("cat: &a {name: none}\ndog: *a", r"--rules rules.yaml, line 2: \*a is an alias"),
+        pytest.param("cat: " + 300_000 * "[", "line 1 is not YAML: too deeply nested", id="deep"),
         ("", "must hold a rule for each class"),
         ("- cat", "must hold a rule for each class"),
         ("cat: 3", r"the rule of 'cat' must be \{name: NAME, parameter: value\}"),

@@ -9,6 +9,8 @@ import yaml
 
 from onelabel.io.errors import OneLabelError
 
+_DEEPEST = 50  # brackets; the time that the parser takes grows with the square of their number
+
 
 def read_yaml(path: str | Path, what: str) -> Any:
     """Read a YAML file.
@@ -32,12 +34,7 @@ def read_yaml(path: str | Path, what: str) -> Any:
     """
     try:
         text = Path(path).read_text(encoding="utf-8")
-        for event in yaml.parse(text, yaml.SafeLoader):
-            if isinstance(event, yaml.AliasEvent):
-                raise OneLabelError(
-                    f"{what} {path}{_line(event.start_mark)}: *{event.anchor} is an alias, which is not "
-                    "read: write the value itself"
-                )
+        _require_plain(text, f"{what} {path}")
         return yaml.safe_load(text)
     except OSError as error:
         raise OneLabelError(f"{what} {path} cannot be read: {error.strerror}") from None
@@ -47,6 +44,19 @@ def read_yaml(path: str | Path, what: str) -> Any:
         ) from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise OneLabelError(f"{what} {path} is not YAML: {error}") from None
+
+
+def _require_plain(text: str, file: str) -> None:
+    depth = 0
+    for event in yaml.parse(text, yaml.SafeLoader):
+        if isinstance(event, yaml.AliasEvent):
+            raise OneLabelError(
+                f"{file}{_line(event.start_mark)}: *{event.anchor} is an alias, which is not read: write "
+                "the value itself"
+            )
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > _DEEPEST:
+            raise OneLabelError(f"{file}{_line(event.start_mark)} is not YAML: too deeply nested")
 
 
 def _line(mark: Any) -> str:
