@@ -32,7 +32,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory, tiny_clip: Path) -> Bench:
 @pytest.fixture(scope="module")
 def run(bench: Bench) -> Path:
     """A finished run of VLPL."""
-    out = bench.root / "run"
+    out = bench.root / "runs" / "run"
     assert main(bench.command("voc2012/vlpl", out, "--vlm", bench.clip, "--seed", "4")) == 0
     return out
 
@@ -89,7 +89,12 @@ def test_embeds_the_training_images_alone_and_once(
     assert store.mirrored
     again = tmp_path / "again"
     assert main(bench.command("voc2012/vlpl", again, "--vlm", bench.clip, "--seed", "4")) == 0
-    assert "embeddings of an earlier run are used" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "embeddings of an earlier run are used" in said
+    result = read_result(again)
+    verdict, remarks = said.splitlines()[-2:]
+    assert verdict == f"voc2012/vlpl: test mAP {result.map:.2f}*; published: 89.10 (VLPL Table 1)"
+    assert remarks == f"* {'; '.join(result.remarks)}" and "photo-size 32, epochs 1" in remarks
     weights = [folder / "bundle" / "model.safetensors" for folder in (run, again)]
     assert weights[0].read_bytes() == weights[1].read_bytes()
 
@@ -122,6 +127,20 @@ def test_tables_are_printed_and_written(ending: str, run: Path, tmp_path: Path, 
     assert main(["benchmark", "--table", str(run), "--out", str(out)]) == 0
     assert measured in out.read_text(encoding="utf-8") and "89.10" in out.read_text(encoding="utf-8")
     assert "exists" in complaint(["benchmark", "--table", str(run), "--out", str(out)], capsys)
+
+
+def test_a_folder_of_runs_is_a_table(run: Path, tmp_path: Path, capsys: Said) -> None:
+    shutil.copytree(run, tmp_path / "runs" / "a")
+    shutil.copytree(run, tmp_path / "runs" / "b", ignore=shutil.ignore_patterns("benchmark.json"))
+    (tmp_path / "runs" / "prepared").mkdir()
+    out = tmp_path / "runs" / "table.md"
+    capsys.readouterr()
+    assert main(["benchmark", "--table", str(tmp_path / "runs"), "--out", str(out)]) == 0
+    note = f"note: {tmp_path / 'runs' / 'b'} is left out: it holds no finished benchmark"
+    assert capsys.readouterr().out.splitlines() == [note, f"written to {out}"]
+    assert f"{read_result(run).map:.2f}\\* [1]" in out.read_text(encoding="utf-8")
+    assert main(["benchmark", "--table", str(tmp_path / "runs")]) == 0
+    assert f"{tmp_path / 'runs' / 'a'}, seed 4; * changed: backbone" in capsys.readouterr().out
 
 
 def test_missing_data_says_what_to_download(bench: Bench, tmp_path: Path, capsys: Said) -> None:

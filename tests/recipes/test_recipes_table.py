@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import html
 import io
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from onelabel.io.errors import OneLabelError
 from onelabel.recipes.catalogue import load_recipe
 from onelabel.recipes.published import find
 from onelabel.recipes.render import to_csv, to_latex, to_markdown, to_text, writer_of
-from onelabel.recipes.results import NAME, Result, read_result, write_result
+from onelabel.recipes.results import NAME, Result, read_result, read_results, write_result
 from onelabel.recipes.table import lines_of, table_of
 
 PARTIAL = "train has 9 images; the published list has 10"
@@ -44,7 +45,7 @@ def test_a_record_is_read_as_it_was_written(results: list[Result]) -> None:
     first, _, third, fourth, fifth = results
     assert (first.data_set, first.method, first.setting, first.seed) == ("voc2012", "vlpl", "", 0)
     assert first.map == pytest.approx(88.76) and first.remarks == ()
-    assert third.remarks == ("epochs 2",)
+    assert third.remarks == ("changed: epochs 2",)
     assert fourth.setting == "convnext_xlarge.fb_in22k"
     assert "9 images" in fifth.remarks[0]
 
@@ -66,7 +67,7 @@ def test_methods_by_data_sets(results: list[Result]) -> None:
     assert rows["hill"][2:4] == ("", f"50.00* {number['e']}")
     variant = rows["vlpl (convnext_xlarge.fb_in22k)"]
     assert variant[:2] == (f"93.37 {letters['VLPL Table 2']}", f"93.00 {number['d']}")
-    assert len(runs) == 5 and "* not as published: epochs 2" in next(run for run in runs if "c_1" in run)
+    assert len(runs) == 5 and next(run for run in runs if "c_1" in run).endswith("; * changed: epochs 2")
 
 
 def test_without_runs_all_published_numbers_of_the_standard_setting() -> None:
@@ -74,6 +75,56 @@ def test_without_runs_all_published_numbers_of_the_standard_setting() -> None:
     assert {line.data_set for line in lines} >= {"voc2012", "coco2014", "nus-official", "nus-cole", "cub"}
     assert all(line.published and not line.measured and not line.setting for line in lines)
     assert any("does not name its list" in entry for entry in table_of(lines).legend)
+
+
+DOUBTFUL = {
+    "nus-splc/gr": "setting not confirmed: w, b, μ, σ, q2, q3",
+    "cub/aevlp": "known to differ: the released graph on the classes' texts",
+}
+
+
+@pytest.mark.parametrize(("recipe", "remark"), DOUBTFUL.items())
+def test_what_is_not_the_papers_is_marked_and_said_in_every_export(
+    recipe: str, remark: str, tmp_path: Path
+) -> None:
+    """Runs with unchanged settings of a recipe that is not confirmed, or known to differ."""
+    lines = lines_of([finished(tmp_path / name, recipe, 0.4933) for name in ("one", "two")])
+    table = table_of(lines)
+    assert "49.33* [1]; 49.33* [2]" in to_text(table) and to_text(table).count(f"; * {remark}") == 2
+    assert r"49.33\* [1]" in to_markdown(table) and remark.replace("_", r"\_") in to_markdown(table)
+    assert "49.33* [1]" in to_latex(table) and remark in to_latex(table)
+    rows = [row for row in csv.DictReader(io.StringIO(to_csv(lines))) if row["measured"]]
+    assert [(row["measured"], row["mark"]) for row in rows] == [("49.33", "*")] * 2
+    assert all(row["remarks"].startswith(remark) for row in rows)
+    upper, _, lower = writer_of("t.html")(lines).rpartition("Methods and data sets")
+    assert upper.count(">49.33*</td>") == 2 and "49.33* [1]; 49.33* [2]" in lower
+    note = html.unescape(upper)
+    assert note.count(remark) == 1, "runs with the same remark share a note"
+    assert f"* {recipe.split('/')[1]}, {tmp_path / 'one'}, {tmp_path / 'two'}: {remark}" in note
+
+
+def test_the_remarks_are_those_of_the_record_not_of_the_recipe_of_today(tmp_path: Path) -> None:
+    finished(tmp_path / "run", "voc2012/vlpl", 0.5)
+    file = tmp_path / "run" / NAME
+    file.write_text(file.read_text().replace('"differs": []', '"differs": ["one epoch less"]'))
+    assert read_result(tmp_path / "run").remarks == ("known to differ: one epoch less",)
+
+
+def test_folders_that_hold_runs(tmp_path: Path, results: list[Result]) -> None:
+    other = finished(tmp_path / "far" / "deep" / "run", "voc2012/an", 0.5)
+    (tmp_path / "prepared").mkdir()
+    (tmp_path / "begun").mkdir()
+    (tmp_path / "begun" / "environment.json").touch()
+    found, unfinished = read_results([tmp_path])
+    assert list(found) == results, "by name, and from direct sub-folders alone"
+    assert unfinished == (tmp_path / "begun",)
+    found, unfinished = read_results([tmp_path / "d", tmp_path, other.run, tmp_path / "a" / ".." / "a"])
+    assert [result.run for result in found] == [
+        results[3].run, *(result.run for result in (*results[:3], results[4])), other.run,
+    ], "each run once, where it is named first"  # fmt: skip
+    for empty in (tmp_path / "far", tmp_path / "begun", tmp_path / "none"):
+        with pytest.raises(OneLabelError, match=r"holds none \(no benchmark.json in it or in a folder"):
+            read_results([results[0].run, empty])
 
 
 def test_csv_holds_every_number_in_a_cell_of_its_own(results: list[Result]) -> None:
@@ -123,7 +174,7 @@ def test_the_page_shows_both_sides_and_what_is_not_comparable(results: list[Resu
     page = writer_of("t.html")(lines_of(results))
     for text in ("On voc2012", "On nus-cole", "88.76", "89.10", "47.33", "VLPL Table 1", "epochs 2"):
         assert text in page, text
-    assert "was not done as published" in page
+    assert "changed: epochs 2" in page
     assert "no settings for this protocol are published" in page
     assert "onelabel benchmark nus-cole/ll-r --data DIR --out RUN --seed 0 --epochs 2" in page
 
@@ -134,6 +185,9 @@ def test_what_is_no_record_is_refused(tmp_path: Path) -> None:
     finished(tmp_path / "run", "voc2012/an", 0.5)
     file = tmp_path / "run" / NAME
     file.write_text(file.read_text().replace('"map_published": 0.5', '"map": 0.5'))
+    with pytest.raises(OneLabelError, match="is not whole"):
+        read_result(tmp_path / "run")
+    file.write_text(file.read_text().replace('"map"', '"map_published"').replace('"voc2012"', '"voc"'))
     with pytest.raises(OneLabelError, match="is not whole"):
         read_result(tmp_path / "run")
     with pytest.raises(OneLabelError, match=r"must end in one of these"):

@@ -19,6 +19,7 @@ onelabel benchmark voc2012/vlpl/convnext_xlarge.fb_in22k --data VOC --out runs/v
 onelabel benchmark voc2012/em --data VOC --out small --backbone local-dir:net --photo-size 64 --epochs 1
 onelabel benchmark --table runs/voc-vlpl runs/coco-an
 onelabel benchmark --table runs/voc-vlpl runs/coco-an --out results.html
+onelabel benchmark --table runs --out table.md
 """
 OPTIONAL = ("names",)
 
@@ -50,7 +51,8 @@ def benchmark(
     images set aside as in all papers, the network is trained, and the test images are scored.
 
     Args:
-        names: recipe, as DATA_SET/METHOD or DATA_SET/METHOD/BACKBONE; with --table, folders of finished runs.
+        names: recipe, as DATA_SET/METHOD or DATA_SET/METHOD/BACKBONE; with --table, folders of finished
+            runs, or folders that hold them.
         list: list the recipes with the published numbers.
         table: print methods × data sets, published and measured; with --out, to a .csv, .md or .tex file,
             or as a .html page.
@@ -112,10 +114,13 @@ def _table(runs: Sequence[str], out: str | None, overwrite: bool) -> None:
     """Print the table of runs, or write it."""
     from onelabel.io.atomic import atomic_write
     from onelabel.recipes.render import to_text, writer_of
-    from onelabel.recipes.results import read_result
+    from onelabel.recipes.results import read_results
     from onelabel.recipes.table import lines_of, table_of
 
-    lines = lines_of([read_result(run) for run in runs])
+    results, unfinished = read_results(runs)
+    for run in unfinished:
+        print(f"note: {run} is left out: it holds no finished benchmark")
+    lines = lines_of(results)
     if out is None:
         print(to_text(table_of(lines)))
         return

@@ -23,10 +23,9 @@ from onelabel.labels.readers.registry import find_reader
 from onelabel.labels.table import LabelTable
 from onelabel.models.bundle_read import load_bundle
 from onelabel.recipes.catalogue import Recipe
-from onelabel.recipes.listing import cautions
 from onelabel.recipes.observed import Parts, observe_parts, prepared_name
 from onelabel.recipes.published import find
-from onelabel.recipes.results import write_result
+from onelabel.recipes.results import Result, read_result, write_result
 from onelabel.training.embedding import embed_photos
 from onelabel.training.find_photos import find_photos
 from onelabel.training.judge import judge, score_photos
@@ -75,7 +74,7 @@ def run_recipe(recipe: Recipe, options: Options) -> None:
     """
     require_free(options.out, overwrite=options.overwrite)
     check_device(options.place)
-    for caution in cautions(recipe):
+    for caution in recipe.cautions:
         print(f"note: {caution}")
     loaded = read_loaded(options.data, images=options.data, format=recipe.data_set)
     parts = _parts(recipe, loaded, options.data)
@@ -94,7 +93,7 @@ def run_recipe(recipe: Recipe, options: Options) -> None:
         options.out, recipe, seed=options.seed, changed=options.changed, notes=loaded.notes,
         test=test.to_dict(),
     )  # fmt: skip
-    print(f"\ntest images:\n{test.table(classes=5)}\n\n{_verdict(recipe, test)}")
+    print(f"\ntest images:\n{test.table(classes=5)}\n\n{_verdict(recipe, read_result(options.out))}")
 
 
 def _parts(recipe: Recipe, loaded: Loaded, data: str) -> Parts:
@@ -152,8 +151,9 @@ def _score(table: LabelTable, options: Options) -> Evaluation:
     return judge(bundle, table, logits)
 
 
-def _verdict(recipe: Recipe, test: Evaluation) -> str:
-    """Say what was measured and what was published."""
+def _verdict(recipe: Recipe, result: Result) -> str:
+    """Say what was measured and what was published, and what stands between the two."""
     found = find(recipe.data_set, recipe.method, recipe.setting)
     published = "; ".join(f"{each.text} ({each.source})" for each in found) or "no number was found"
-    return f"{recipe.name}: test mAP {100 * test.mean_ap.map_published:.2f}; published: {published}"
+    remarks = f"\n* {'; '.join(result.remarks)}" if result.remarks else ""
+    return f"{recipe.name}: test mAP {result.text}; published: {published}{remarks}"

@@ -6,7 +6,7 @@ A recipe is ``settings/DATA_SET/METHOD.yaml``. Under it lie ``common.yaml`` and 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -72,6 +72,26 @@ class Recipe:
     def setting(self) -> str:
         """What ``published.csv`` calls this variant: "" for the standard one, else the network."""
         return "" if self.backbone == STANDARD_BACKBONE else self.backbone
+
+    @property
+    def cautions(self) -> tuple[str, ...]:
+        """What is not confirmed and what is done otherwise, a sentence each."""
+        return cautions(self.unconfirmed, self.differs)
+
+
+def cautions(unconfirmed: Sequence[str], differs: Sequence[str]) -> tuple[str, ...]:
+    """Return what is not confirmed and what is done otherwise, a sentence each.
+
+    Args:
+        unconfirmed: which settings are not known from a paper or its code.
+        differs: what is known to be done otherwise here.
+
+    Example:
+        >>> cautions(["the weight"], ["one run, the paper has two"])
+        ('setting not confirmed: the weight', 'known to differ: one run, the paper has two')
+    """
+    unknown = (f"setting not confirmed: {text}" for text in unconfirmed)
+    return (*unknown, *(f"known to differ: {text}" for text in differs))
 
 
 def methods_of(data_set: str) -> tuple[str, ...]:

@@ -10,17 +10,6 @@ from onelabel.recipes.published import UNCLEAR, find
 _NONE = "no published number"
 
 
-def cautions(recipe: Recipe) -> tuple[str, ...]:
-    """Return what is not confirmed and what is done otherwise, a sentence each.
-
-    Example:
-        >>> cautions(load_recipe("coco2014/gr"))[0][:30]
-        'setting not confirmed: w, b, μ'
-    """
-    unknown = (f"setting not confirmed: {text}" for text in recipe.unconfirmed)
-    return (*unknown, *(f"not as published: {text}" for text in recipe.differs))
-
-
 def listing(names: Sequence[str] = ()) -> str:
     """Return the recipes by data set, with published numbers, and below what is not known of which.
 
@@ -38,9 +27,9 @@ def listing(names: Sequence[str] = ()) -> str:
         lines = [data_set]
         for method in methods_of(data_set):
             recipe = load_recipe(f"{data_set}/{method}")
-            for text in cautions(recipe):
+            for text in recipe.cautions:
                 said.setdefault(text, len(said) + 1)
-            lines.append(_line(recipe, [said[text] for text in cautions(recipe)]))
+            lines.append(_line(recipe, [said[text] for text in recipe.cautions]))
         blocks.append("\n".join(lines))
     notes = "\n".join(f"({number}) {text}" for text, number in said.items())
     variants = "with another network, as DATA_SET/METHOD/BACKBONE:\n  " + "\n  ".join(backbones())
@@ -66,5 +55,5 @@ def _in_full(recipe: Recipe) -> str:
 
     options = {"train": recipe.train, "embed": recipe.embed, "simulate": recipe.simulate}
     settings = yaml.safe_dump({k: dict(v) for k, v in options.items() if v}, allow_unicode=True)
-    head = [recipe.name, recipe.paper, f"published: {_published(recipe)}", *cautions(recipe)]
+    head = [recipe.name, recipe.paper, f"published: {_published(recipe)}", *recipe.cautions]
     return "\n".join([*head, "", settings.rstrip()])

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from onelabel.recipes.catalogue import load_recipe
-from onelabel.recipes.listing import cautions
 from onelabel.recipes.published import Published
 from onelabel.recipes.results import Result
 from onelabel.recipes.table import Line, table_of
@@ -31,8 +29,6 @@ def benchmark_page(lines: Sequence[Line]) -> str:
     """
     run = [line for line in lines if line.measured]
     sections = [Section(f"On {name}", _of_data_set(found)) for name, found in _by_data_set(run).items()]
-    if doubts := [text for line in run for text in _doubts(line)]:
-        sections.append(Section("Settings", [Note(text) for text in dict.fromkeys(doubts)]))
     sections.append(_everything(lines))
     if run:
         commands = [_command(line, result) for line in run for result in line.measured]
@@ -51,16 +47,16 @@ def _by_data_set(lines: Sequence[Line]) -> dict[str, list[Line]]:
 def _of_data_set(lines: Sequence[Line]) -> list[Block]:
     """A table and a drawing of what was run on one data set, with what was published for the same methods."""
     rows = [row for line in lines for row in _rows(line)]
-    names = [f"{row[0]}: {row[1]}" for row in rows]
-    values = [float(str(row[3])) for row in rows]
+    names = [f"{row[0]}: {row[1]}{'*' * str(row[3]).endswith('*')}" for row in rows]
+    values = [float(str(row[3]).rstrip("*")) for row in rows]
     blocks: list[Block] = [Table(_HEADERS, rows, text_columns=3)]
-    alt = "; ".join(f"{name} {value:.2f}" for name, value in zip(names, values, strict=True))
+    alt = "; ".join(f"{row[0]}: {row[1]} {row[3]}" for row in rows)
     blocks.append(Figure(dots(names, values, "test mAP (%)"), "One dot for each number of the table.", alt))
     for line in lines:
         blocks += [
             Text(f"{found.source}, {line.row}: {found.note}") for found in line.published if found.note
         ]
-        blocks += [_caution(result) for result in line.measured if result.remarks]
+        blocks += _remarks(line)
     spread = "Published numbers have no spread; two papers differ by half a point and more for one method."
     blocks.append(Text(spread))
     return blocks
@@ -77,16 +73,16 @@ def _published_row(line: Line, found: Published) -> list[Cell]:
 
 
 def _measured_row(line: Line, result: Result) -> list[Cell]:
-    return [line.row, f"{result.run}, seed {result.seed}", "measured", f"{result.map:.2f}"]
+    return [line.row, f"{result.run}, seed {result.seed}", "measured", result.text]
 
 
-def _caution(result: Result) -> Note:
-    return Note(f"{result.run} was not done as published: {'; '.join(result.remarks)}", level="warning")
-
-
-def _doubts(line: Line) -> list[str]:
-    recipe = load_recipe("/".join(filter(None, (line.data_set, line.method, line.setting))))
-    return [f"{recipe.name}: {text}" for text in cautions(recipe)]
+def _remarks(line: Line) -> list[Note]:
+    """Say what * means, once for runs that have it for the same reason."""
+    runs: dict[str, list[str]] = {}
+    for result in line.measured:
+        if result.remarks:
+            runs.setdefault("; ".join(result.remarks), []).append(result.run)
+    return [Note(f"* {line.row}, {', '.join(of)}: {text}", level="warning") for text, of in runs.items()]
 
 
 def _everything(lines: Sequence[Line]) -> Section:

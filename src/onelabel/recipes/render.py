@@ -17,7 +17,7 @@ _TEX = {
 }  # fmt: skip
 _COLUMNS = (
     "method", "setting", "data_set", "published", "published_source", "published_certainty", "measured",
-    "run", "seed", "remarks",
+    "mark", "run", "seed", "remarks",
 )  # fmt: skip
 
 
@@ -41,15 +41,18 @@ def to_text(table: Table) -> str:
 
 
 def to_csv(lines: Sequence[Line]) -> str:
-    """Return a row for each method and data set; more where there are several numbers of a kind."""
+    """Return a row for each method and data set; more where there are several numbers of a kind.
+
+    Numbers stand alone; ``*`` has a column of its own, ``mark``, and what it means here is in ``remarks``.
+    """
     stream = StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(_COLUMNS)
     for line in lines:
         published = [(each.text, each.source, each.certainty) for each in line.published]
-        measured = [(f"{r.map:.2f}", r.run, str(r.seed), "; ".join(r.remarks)) for r in line.measured]
+        measured = [(f"{r.map:.2f}", r.mark, r.run, str(r.seed), "; ".join(r.remarks)) for r in line.measured]
         for left, right in zip_longest(published, measured):
-            cells = [*(left or [""] * 3), *(right or [""] * 4)]
+            cells = [*(left or [""] * 3), *(right or [""] * 5)]
             writer.writerow([line.method, line.setting, line.data_set, *cells])
     return stream.getvalue()
 

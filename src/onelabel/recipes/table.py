@@ -120,13 +120,13 @@ def _letter(number: int) -> str:
 
 
 def _measured(result: Result, number: int) -> str:
-    return f"{result.map:.2f}{'*' if result.remarks else ''} [{number + 1}]"
+    return f"{result.text} [{number + 1}]"
 
 
 def _about_run(number: int, result: Result) -> str:
     label = f"[{number + 1}]"
     text = f"{label:<5}{result.run}, seed {result.seed}"
-    return text + (f"; * not as published: {'; '.join(result.remarks)}" if result.remarks else "")
+    return text + (f"; * {'; '.join(result.remarks)}" if result.remarks else "")
 
 
 def _legend_of_sources(sources: Sequence[str], data_sets: Sequence[str]) -> list[str]:
