@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -27,6 +28,29 @@ class Stumbling(LossMethod):
         super().start(context)
         if context.seed % 2 == 0:
             raise ZeroDivisionError("stumbled | over\nan even seed")
+
+
+class Leaving(LossMethod):
+    """AN that asks Python to end."""
+
+    def __init__(self) -> None:
+        super().__init__(AN())
+
+    def start(self, context: Context) -> None:
+        super().start(context)
+        raise SystemExit(3)
+
+
+class Dying(LossMethod):
+    """AN that ends its process with the second seed, as the system does where memory lacks."""
+
+    def __init__(self) -> None:
+        super().__init__(AN())
+
+    def start(self, context: Context) -> None:
+        super().start(context)
+        if context.seed == 1:
+            os._exit(9)
 
 
 class Diverging(LossMethod):

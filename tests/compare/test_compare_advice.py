@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -70,6 +71,19 @@ def test_noise_is_called_noise() -> None:
     assert "seeds" in said[0] and not any(line.startswith("Train with") for line in said)
 
 
+def test_what_is_only_by_itself_more_than_noise_is_not_called_noise() -> None:
+    """One clear difference among nine: its interval leaves out 0, its adjusted p does not say enough."""
+    rng = np.random.default_rng(1)
+    others = {name: (0.70 + 0.02 * rng.normal(size=3)).tolist() for name in "abcdefgh"}
+    found = summary({"an": [0.70, 0.71, 0.69], "em": [0.74, 0.76, 0.72], **others})
+    said = advice(found)[0]
+    assert said.startswith("Perhaps em") and "not shown yet" in said and "noise" not in said
+    (row,) = (row for row in found.rows if row.key == "em")
+    assert row.verdict == "unclear" and row.difference is not None
+    needed = int(re.findall(r"about (\d+) seeds", said)[0])
+    assert needed > 3, "as many as there are were not enough"
+
+
 def test_of_many_methods_without_an_effect_hardly_ever_one_is_called_different() -> None:
     """Of 40, some differ at 5 % nearly always; adjusted, in one comparison of twenty at most."""
     rng, named, unadjusted = np.random.default_rng(0), 0, 0
@@ -83,7 +97,13 @@ def test_of_many_methods_without_an_effect_hardly_ever_one_is_called_different()
 
 
 def test_an_is_recommended_where_nothing_is_above_it() -> None:
-    assert advice(summary({"an": [0.8, 0.8], "em": [0.7, 0.71]}))[0].startswith("Train with an: no method")
+    far = advice(summary({"an": [0.8, 0.8], "em": [0.7, 0.71]}))[0]
+    assert far.startswith("Train with an: no method")
+    assert far.endswith("Next is em, 9.5 points below: more than noise.")
+    near = advice(summary({"an": [0.8, 0.8], "em": [0.81, 0.78]}))[0]
+    assert near.startswith("Train with an: no method") and near.endswith(
+        "Next is em, 0.5 points below: noise."
+    )
 
 
 def test_one_seed_gives_no_verdict() -> None:
@@ -103,7 +123,12 @@ def test_training_that_is_not_worth_it() -> None:
 
 def test_below_chance_and_at_the_edge_of_the_grid() -> None:
     found = summary({**CLEAR, "bad": [0.2] * 5}, lrs=(0.001, 0.03))
-    assert "Not above chance: bad." in advice(found)
+    assert "Not above chance (30.0): bad." in advice(found)
+    nothing = summary({"an": [0.31, 0.29, 0.3], FULL: [0.28, 0.3, 0.31], CHANCE: [0.29, 0.295, 0.3]})
+    assert any(
+        line.startswith("Not above chance (29.5):") and "features may say nothing" in line
+        for line in advice(nothing)
+    )
     assert any("largest learning rate of those tried, 0.03" in line for line in advice(found))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import permutations
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -13,7 +15,7 @@ from sklearn.metrics import (  # type: ignore[import-untyped]
 
 from fairground import full_table, labels
 from onelabel.compare.checked import DRAWS, f1_draws, judge_checked
-from onelabel.compare.measure import chance, crossed_decisions, measure
+from onelabel.compare.measure import chance, crossed_decisions, measure, random_ap
 from onelabel.evaluation.bootstrap import bootstrap_map
 from onelabel.evaluation.selection import pu_auc
 from onelabel.labels.simulate import simulate_single_positives
@@ -62,11 +64,19 @@ def test_chance_is_what_random_scores_reach() -> None:
     table = full_table()
     rng = np.random.default_rng(0)
     random = [measure(rng.normal(size=(90, 4)).astype(np.float32), table)["map"] for _ in range(200)]
-    assert chance(table)["map"] == pytest.approx(np.mean(random), abs=0.03)
+    assert chance(table)["map"] == pytest.approx(np.mean(random), abs=0.01)
     single = simulate_single_positives(table)
     found = [measure(rng.normal(size=(90, 4)).astype(np.float32), single) for _ in range(200)]
     for name in ("pu_auc", "recall_at_1", "recall_at_3"):
         assert chance(single)[name] == pytest.approx(np.mean([each[name] for each in found]), abs=0.02)
+
+
+@pytest.mark.parametrize(("positive", "negative"), [(1, 1), (2, 3), (4, 2), (1, 6)])
+def test_random_order_against_all_orders(positive: int, negative: int) -> None:
+    labels = np.array([1] * positive + [0] * negative)
+    orders = [average_precision_score(labels, scores) for scores in permutations(range(len(labels)))]
+    (found,) = random_ap(np.array([positive]), np.array([negative]))
+    assert found == pytest.approx(np.mean(orders), abs=1e-12)
 
 
 def test_interval_of_one_seed_is_that_of_evaluate() -> None:

@@ -140,6 +140,20 @@ def test_a_method_that_fails_is_reported_and_the_rest_go_on(features: str, tmp_p
     )
 
 
+def test_a_method_that_ends_its_process_is_reported_and_the_rest_go_on(features: str, tmp_path: Path) -> None:
+    plan = small_plan(features, methods=("an", "fairground:Leaving", "fairground:Dying", "em"), epochs=1)
+    summary = compare(Data(full_table()), plan, str(tmp_path / "out"), jobs=2)
+    failed = {row.key: row.error for row in summary.rows if row.error}
+    assert failed == {
+        "fairground:Leaving": "SystemExit: 3",
+        "fairground:Dying": "1 of 2 seeds: its process ended abruptly, perhaps for lack of memory",
+    }
+    alone = compare(Data(full_table()), small_plan(features, epochs=1), str(tmp_path / "alone"))
+    for key in ("an", "em"):
+        there, here = summary.row(key), alone.row(key)
+        assert there is not None and here is not None and there.values == here.values
+
+
 def test_what_is_finished_is_not_done_again(features: str, tmp_path: Path) -> None:
     plan = small_plan(features)
     compare(Data(full_table()), plan, str(tmp_path / "one"))
@@ -253,6 +267,8 @@ def test_tuning_is_equal_repeats_itself_and_goes_on(features: str, tmp_path: Pat
     compare(Data(full_table()), plan, str(tmp_path / "two"))
     for file in sorted((tmp_path / "two" / "runs").glob("an-*"))[3:]:
         file.unlink()
+    for journal in (tmp_path / "two" / "tune").glob("*.log"):  # as a killed search leaves it
+        journal.with_name(f"{journal.name}.lock").symlink_to("tune/elsewhere")
     compare(Data(full_table()), plan, str(tmp_path / "two"))
     assert outputs(tmp_path / "one") == outputs(tmp_path / "two")
     tried = [t["setting"] for t in trials(tmp_path / "one") if t["method"] == "an"]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from onelabel.compare.contenders import CHANCE, FULL, REFERENCE
 from onelabel.compare.statistics import paired, seeds_to_tell
-from onelabel.compare.summary import ALPHA, BETTER, WORSE, Row, Summary, differences
+from onelabel.compare.summary import ALPHA, BETTER, UNCLEAR, WORSE, Row, Summary, differences
 
 _NAMED = 6
 
@@ -59,6 +59,7 @@ def _head(best: Row, reference: Row, summary: Summary) -> str:
     if best.difference is None:
         return (
             f"Train with an: no method is above it ({points(reference.mean)} {title}, mean of {seeds} seeds)."
+            + _runner_up(summary)
         )
     away = best.difference
     interval = (
@@ -71,18 +72,34 @@ def _head(best: Row, reference: Row, summary: Summary) -> str:
             "allowing for the number of methods). As the first of many it is likely a little luckier than it "
             "is good."
         )
+    others = len(summary.ranked) - 1
+    more = _how_many(best, reference, others)
+    if best.verdict == UNCLEAR:
+        return (
+            f"Perhaps {best.key}, with {points(best.mean)} {title}, {interval}); not shown yet, as the first "
+            f"of {others} methods can be as far above AN by chance (p {best.adjusted:.2g}). {more}"
+        )
     return (
-        f"The differences are noise: {best.key} is first with {points(best.mean)} {title}, {interval}), and "
-        f"with {len(summary.ranked)} methods compared that can be chance (p {best.adjusted:.2g}). Nothing "
-        f"here speaks against AN. {_how_many(best, reference)}"
+        f"The differences are noise: {best.key} is first with {points(best.mean)} {title}, {interval}; p "
+        f"{best.adjusted:.2g} after allowing for the number of methods). Nothing here speaks against AN. "
+        f"{more}"
     )
 
 
-def _how_many(best: Row, reference: Row) -> str:
-    needed = seeds_to_tell(differences(best, reference))
+def _runner_up(summary: Summary) -> str:
+    """Say whether what is next to AN can be told from it."""
+    row = summary.challenger
+    if row is None:
+        return ""
+    below = "" if row.difference is None else f"{points(-row.difference.mean)} points below: "
+    return f" Next is {row.key}, {below}{'more than noise' if row.verdict == WORSE else 'noise'}."
+
+
+def _how_many(best: Row, reference: Row, methods: int) -> str:
+    needed = seeds_to_tell(differences(best, reference), methods)
     if needed is None:
         return "More seeds are unlikely to tell them apart."
-    return f"To tell a difference of this size and spread by itself takes about {needed} seeds."
+    return f"To tell a difference of this size and spread takes about {needed} seeds."
 
 
 def _ties(best: Row, summary: Summary) -> Iterator[str]:
@@ -133,10 +150,21 @@ def _zero_shot(best: Row, summary: Summary) -> Iterator[str]:
 
 
 def _below_chance(summary: Summary) -> Iterator[str]:
+    """Name what learned nothing that can be told from a random order."""
     chance = summary.row(CHANCE)
-    low = [row.key for row in summary.ranked if chance is not None and row.mean <= chance.mean]
+    if chance is None:
+        return
+    low = [row.key for row in summary.rows if row.contender.method and _as_chance(row, chance)]
     if low:
-        yield f"Not above chance: {listed(low)}."
+        every = ": the features may say nothing about these labels" if FULL in low else ""
+        yield f"Not above chance ({points(chance.mean)}): {listed(low)}{every}."
+
+
+def _as_chance(row: Row, chance: Row) -> bool:
+    if not row.values:
+        return False
+    away = paired(differences(row, chance))
+    return away.mean <= 0 or away.p >= ALPHA
 
 
 def _edge(summary: Summary) -> Iterator[str]:

@@ -89,7 +89,7 @@ def pooled_f1(called: NDArray[np.bool_], labels: Labels) -> float:
 
 
 def chance(table: LabelTable) -> dict[str, Any]:
-    """Return what random scores reach: mean prevalence as mAP, ½ as pu_auc, k of C classes as recall."""
+    """Return what a random order reaches on average: mAP, ½ as pu_auc, k of C classes as recall."""
     labels = table.dense()
     known = support(labels)
     found: dict[str, Any] = dict.fromkeys(("map", "map_classes", "f1", "pu_auc"))
@@ -97,7 +97,7 @@ def chance(table: LabelTable) -> dict[str, Any]:
     unknown = bool((labels == 0).any())
     if can_judge(table):
         both = (known.positive > 0) & (known.negative > 0)
-        share[both] = known.positive[both] / (known.positive + known.negative)[both]
+        share[both] = random_ap(known.positive[both], known.negative[both])
         found |= {"map": float(share[both].mean()), "map_classes": int(both.sum())}
     elif unknown:
         share[(known.positive > 0) & (known.unknown > 0)] = 0.5
@@ -106,6 +106,26 @@ def chance(table: LabelTable) -> dict[str, Any]:
     for k in (k for k in KS if k < table.num_classes):
         found[f"recall_at_{k}"] = k / table.num_classes if unknown else None
     return found | {"per_class": [plain(value) for value in share.tolist()]}
+
+
+def random_ap(positive: NDArray[np.int64], negative: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the mean average precision of R positives among n in random order, without ties.
+
+    (1/n)·(H + (R-1)/(n-1)·(n-H)), H = 1 + ½ + … + 1/n: at rank k lies a positive with probability R/n, with
+    (k-1)·(R-1)/(n-1) others before it on average. It lies above R/n, far above where n is small.
+
+    Args:
+        positive: R of each class, (C,), 1 or more.
+        negative: n - R, (C,), 1 or more.
+
+    Example:
+        >>> random_ap(np.array([1, 50]), np.array([1, 950])).round(4)
+        array([0.75  , 0.0562])
+    """
+    number = positive + negative
+    sums = np.cumsum(1 / np.arange(1, number.max(initial=1) + 1))[number - 1]
+    found: NDArray[np.float64] = (sums + (positive - 1) / (number - 1) * (number - sums)) / number
+    return found
 
 
 def plain(value: float) -> float | None:

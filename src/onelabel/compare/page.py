@@ -45,7 +45,7 @@ def _sections(summary: Summary) -> list[Section]:
     classes = class_table(summary)
     if len(classes) > 1:
         sections.append(
-            Section("Classes", [_as_table(classes, "Those that the best method changes most.", 1)])
+            Section("Classes", [_as_table(classes, "Those that the best method but AN changes most.", 1)])
         )
     return [section for section in sections if section.blocks]
 

@@ -17,7 +17,7 @@ class ClassRow:
     Attributes:
         name: id of the class.
         reference: of AN.
-        best: of the best method.
+        best: of the best method but AN.
         full: of complete labels.
     """
 
@@ -28,8 +28,8 @@ class ClassRow:
 
 
 def class_rows(summary: Summary) -> list[ClassRow]:
-    """Return all classes, those that the best method changes most first; none where AN failed."""
-    reference, best = summary.row(REFERENCE), next(iter(summary.ranked), None)
+    """Return all classes, those that the best method but AN changes most first; none where AN failed."""
+    reference, best = summary.row(REFERENCE), summary.challenger
     if reference is None or best is None:
         return []
     columns = [_means(row, summary) for row in (reference, best, summary.row(FULL))]

@@ -78,7 +78,8 @@ class Tuner:
     def __init__(self, journal: Path, low: float, high: float, seed: int) -> None:
         self._optuna = _optuna()
         journal.parent.mkdir(parents=True, exist_ok=True)
-        journal.unlink(missing_ok=True)
+        for stale in (journal, journal.with_name(f"{journal.name}.lock")):  # of a killed search
+            stale.unlink(missing_ok=True)
         from optuna.storages import JournalStorage
         from optuna.storages.journal import JournalFileBackend
 

@@ -79,29 +79,33 @@ def holm(p: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def seeds_to_tell(differences: Sequence[float]) -> int | None:
+def seeds_to_tell(differences: Sequence[float], methods: int = 1) -> int | None:
     """Return how many seeds would tell this mean difference from 0, were mean and spread the true ones.
 
+    Args:
+        differences: one for each seed, two or more.
+        methods: m, number of methods among which it is the clearest.
+
     Returns:
-        The smallest n with t(n-1, 0.975)·s/√n < \\|d̄\\|; None above 1000.
+        The smallest n with t(n-1, 1 - 0.025/m)·s/√n < \\|d̄\\|; None above 1000.
 
     Example:
-        >>> seeds_to_tell([1.0, 2.0, 3.0])
-        4
+        >>> seeds_to_tell([1.0, 2.0, 3.0]), seeds_to_tell([1.0, 2.0, 3.0], methods=6)
+        (4, 6)
     """
     mean, spread = abs(float(np.mean(differences))), float(np.std(differences, ddof=1))
-    enough = [n for n in _NUMBERS if _half_width(spread, n) < mean]
-    if not enough:
+
+    def enough(n: int) -> bool:
+        return t_quantile(1 - (1 - LEVEL) / (2 * methods), n - 1) * spread / math.sqrt(n) < mean
+
+    bound = next((n for n in _NUMBERS if enough(n)), None)
+    if bound is None:
         return None
-    low, high = 1, enough[0]
+    low, high = 1, bound
     while high - low > 1:  # the half-width falls with n
         middle = (low + high) // 2
-        low, high = (low, middle) if _half_width(spread, middle) < mean else (middle, high)
+        low, high = (low, middle) if enough(middle) else (middle, high)
     return high
-
-
-def _half_width(spread: float, n: int) -> float:
-    return t_quantile((1 + LEVEL) / 2, n - 1) * spread / math.sqrt(n)
 
 
 def t_within(t: float, df: int) -> float:

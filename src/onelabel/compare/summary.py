@@ -15,7 +15,8 @@ from onelabel.compare.statistics import Paired, holm, paired
 from onelabel.compare.work import Trial
 
 ALPHA = 0.05
-BETTER, WORSE, NOISE, UNSURE, SAME = "better", "worse", "noise", "one seed", "the same"
+BETTER, WORSE, UNCLEAR, NOISE = "better", "worse", "unclear", "noise"
+UNSURE, SAME = "one seed", "the same"
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ class Row:
         if math.isnan(self.adjusted):
             return UNSURE
         if self.adjusted >= ALPHA:
-            return NOISE
+            return NOISE if self.difference.low <= 0 <= self.difference.high else UNCLEAR
         return BETTER if self.difference.mean > 0 else WORSE
 
     def mean_of(self, where: str, name: str) -> float | None:
@@ -135,6 +136,11 @@ class Summary:
     def ranked(self) -> list[Row]:
         """The rows that a user could choose from, best first."""
         return [row for row in self.rows if row.rank is not None]
+
+    @property
+    def challenger(self) -> Row | None:
+        """The best method but AN."""
+        return next((row for row in self.ranked if row.key != REFERENCE), None)
 
 
 Trials = Mapping[str, Sequence[Sequence[Trial]]]

@@ -148,7 +148,7 @@ def markdown(summary: Summary) -> str:
     lines += _markdown_table([[escaped(cell) for cell in row] for row in init_table(summary)])
     classes = class_table(summary)
     if len(classes) > 1:
-        lines += ["", "## Classes", "", "Those that the best method changes most.", ""]
+        lines += ["", "## Classes", "", "Those that the best method but AN changes most.", ""]
         lines += _markdown_table([[escaped(cell) for cell in row] for row in classes])
     return "\n".join(lines) + "\n"
 
@@ -162,9 +162,9 @@ def init_table(summary: Summary) -> list[list[str]]:
 
 
 def class_table(summary: Summary) -> list[list[str]]:
-    """Return heads and the classes that the best method changes most, as plain text."""
+    """Return heads and the classes that the best method but AN changes most, as plain text."""
     found = class_rows(summary)[:_CLASSES_SHOWN]
-    best = summary.ranked[0].key if summary.ranked else ""
+    best = "" if summary.challenger is None else summary.challenger.key
     rows = [
         [row.name, points(row.reference), points(row.best), f"{100 * (row.best - row.reference):+.1f}",
          points(row.full)]

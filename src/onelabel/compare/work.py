@@ -7,8 +7,9 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from collections import deque
+from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -106,12 +107,23 @@ class Worker:
         head["setting"] = None if setting is None else asdict(setting)
         try:
             found, checked = self._outcome(contender, seed, setting)
-        except Exception as error:  # methods and sources may be a third party's, and raise anything
+        except (Exception, SystemExit) as error:  # methods and sources may be a third party's
             reason = str(error) if isinstance(error, OneLabelError) else f"{type(error).__name__}: {error}"
             return {**head, "selection": None, "error": reason}
         trial = {**head, **found, "error": None, "seconds": round(time.perf_counter() - began, 3)}
         self.folder.keep(contender, seed, number, trial, checked)
         return trial
+
+    def lost(self, unit: Unit) -> list[Trial]:
+        """Return the trials of a unit whose process died, finished ones from their files."""
+        reason = "its process ended abruptly, perhaps for lack of memory"
+        head = {"method": unit.contender.key, "seed": unit.seed, "setting": None}
+        numbers = range(trials_of(unit.contender, self.plan))
+        return [
+            self.folder.trial(unit.contender, unit.seed, number)
+            or {**head, "number": number, "selection": None, "error": reason}
+            for number in numbers
+        ]
 
     def _outcome(
         self, contender: Contender, seed: int, setting: Setting | None
@@ -141,26 +153,40 @@ class Worker:
 def work(units: Sequence[Unit], worker: Worker, jobs: int) -> Iterator[tuple[Unit, list[Trial]]]:
     """Do all units, in ``jobs`` processes with one thread each; yield each as it is done.
 
-    Raises:
-        OneLabelError: a process ended abruptly.
+    A process that dies takes the others with it. What they were at is then done again, each in a process of
+    its own, so that the one that dies again is known.
     """
     if jobs == 1 or len(units) < 2:
         yield from ((unit, worker.do(unit)) for unit in units)
         return
+    waiting = deque(units)
+    while waiting:
+        for unit in (yield from _until_broken(waiting, worker, jobs)):
+            again = yield from _until_broken(deque([unit]), worker, 1)
+            yield from ((lost, worker.lost(lost)) for lost in again)
+
+
+def _until_broken(
+    waiting: deque[Unit], worker: Worker, jobs: int
+) -> Generator[tuple[Unit, list[Trial]], None, list[Unit]]:
+    """Do units until none is left or a process dies; return those that were under way."""
     before = set(multiprocessing.active_children())
     pool = ProcessPoolExecutor(
-        min(jobs, len(units)), multiprocessing.get_context("spawn"), _begin,
+        min(jobs, len(waiting)), multiprocessing.get_context("spawn"), _begin,
         (worker.plan, worker.data, worker.folder),
     )  # fmt: skip
+    under_way: dict[Future[list[Trial]], Unit] = {}
     try:
-        waiting: dict[Future[list[Trial]], Unit] = {pool.submit(_do, unit): unit for unit in units}
-        for done in as_completed(waiting):
-            yield waiting[done], done.result()
+        while waiting or under_way:
+            while waiting and len(under_way) < jobs:
+                under_way[pool.submit(_do, waiting[0])] = waiting[0]
+                waiting.popleft()
+            for done in wait(under_way, return_when=FIRST_COMPLETED).done:
+                found = done.result()
+                yield under_way.pop(done), found
+        return []
     except BrokenProcessPool:
-        raise OneLabelError(
-            "a process of the comparison ended abruptly, perhaps for lack of memory: the same command with "
-            "--jobs 1 goes on"
-        ) from None
+        return list(under_way.values())
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
         for child in set(multiprocessing.active_children()) - before:
