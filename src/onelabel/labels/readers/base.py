@@ -33,7 +33,8 @@ class ReadOptions:
         values: meaning of the values, such as ``"1=+,0=-,-1=?"`` (present, absent, unknown).
         classes_file: text file with one class a line: their order, and no others are allowed.
         class_ids: the same from Python, such as the classes of a trained model.
-        delimiter: what stands between the labels of a list CSV.
+        delimiter: what stands between the labels of a list CSV; with a mark that no cell holds, such as
+            ``"|"``, every cell is one label.
         image_column: column with the path of the image.
         label_column: column with the class or the list of classes.
         value_column: column of a long CSV that says present or absent.

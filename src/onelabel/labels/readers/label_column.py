@@ -27,11 +27,11 @@ def holds_lists(probe: Probe) -> bool:
     known of it. Values and weights belong to single classes.
     """
     file, options = open_table(probe.path, probe.options.encoding), probe.options
-    if options.delimiter is not None:
-        return True
     single = ("value_column", VALUE_NAMES), ("weight_column", WEIGHT_NAMES)
     if any(optional(file, options, option, names) is not None for option, names in single):
         return False
+    if options.delimiter is not None:
+        return True
     image = optional(file, options, "image_column", (OWN_IMAGE, *IMAGE_NAMES))
     label = optional(file, options, "label_column", ())
     return image is not None and label is not None and _marks_or_no_repeat(file, image, label)

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
-from collections import Counter
-from dataclasses import dataclass, field
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
 from onelabel.io.errors import LabelFileError, OneLabelError
 from onelabel.labels.readers.base import Loaded, Probe, Reader, ReadOptions
+from onelabel.labels.readers.blanks import Blanks
 from onelabel.labels.readers.build import TableBuilder
 from onelabel.labels.readers.classes import ClassList, class_name
 from onelabel.labels.readers.columns import (
@@ -44,7 +41,8 @@ def read(path: Path, options: ReadOptions) -> Loaded:
     """Read a list CSV file. An image in several rows has the classes of all of them.
 
     Raises:
-        LabelFileError: no list column, or a class that is not in ``--classes``.
+        LabelFileError: no list column, a class that is not in ``--classes``, or blanks that may stand between
+            labels as well as inside names.
     """
     file = open_table(path, options.encoding)
     columns = find_columns(file, options)
@@ -53,10 +51,12 @@ def read(path: Path, options: ReadOptions) -> Loaded:
     delimiter, notes = _delimiter(file, place, options, classes)
     builder = TableBuilder(path, columns, file.header)
     numbers: dict[str, int] = {}
+    divided = False
     for lines, rows in file.chunks(_ROWS_AT_ONCE):
         images = builder.add_rows(rows, lines).tolist()
         image, column, line_of = [], [], []
         for number, line, row in zip(images, lines, rows, strict=True):
+            divided = divided or (options.delimiter is not None and options.delimiter in row[place])
             for name in split_labels(row[place], delimiter, classes):
                 if name not in numbers:
                     numbers[name] = classes.number(name, path, line=line, column=file.header[place])
@@ -64,6 +64,8 @@ def read(path: Path, options: ReadOptions) -> Loaded:
                 column.append(numbers[name])
                 line_of.append(line)
         builder.add_cells(image, column, np.ones(len(image), np.int8), line_of)
+    if options.delimiter is not None and not divided:
+        notes = (*notes, f"no cell holds {delimiter!r}: every cell is read as one label")
     table = builder.finish(classes, -1 if options.exhaustive else 0)
     return Loaded(table, READER.name, (*columns.notes, *notes, *unused_note(file, columns, {place})))
 
@@ -82,33 +84,35 @@ def split_labels(cell: str, delimiter: str | None, classes: ClassList) -> list[s
     return [part.strip() for part in parts if part.strip()]
 
 
-@dataclass
-class _Words:
-    """Counts words and neighbours, to warn where a class name may have been cut at its blank."""
-
-    words: Counter[str] = field(default_factory=Counter)
-    pairs: Counter[tuple[str, str]] = field(default_factory=Counter)
-
-    def add(self, cell: str) -> None:
-        words = cell.split()
-        self.words.update(words)
-        self.pairs.update(pairwise(words))
-
-    def always_together(self) -> list[str]:
-        common = ((a, b, count) for (a, b), count in self.pairs.items() if count > 1)
-        return [f"{a} {b}" for a, b, count in common if self.words[a] == self.words[b] == count]
-
-
 def _delimiter(
     file: Table, place: int, options: ReadOptions, classes: ClassList
 ) -> tuple[str | None, tuple[str, ...]]:
     """Return what separates labels, None where every cell holds one, and notes for the user."""
     if options.delimiter is not None:
         if not options.delimiter:
-            raise OneLabelError("--delimiter is blank; for one label per image use --format long-csv")
+            advice = "for one label a cell give a mark that no cell holds, such as --delimiter '|'"
+            raise OneLabelError(f"--delimiter is blank; {advice}")
         return options.delimiter, ()
+    found, blanks = _look(file, place, classes)
+    delimiter = next((mark for mark in _DELIMITERS if mark in found), None)
+    if delimiter is None:
+        return None, ("every image has at most one label",)
+    if delimiter != " ":
+        return delimiter, (f"labels are separated by {delimiter!r}",)
+    if not classes.closed and not blanks.separate():
+        raise blanks.unclear(file, file.header[place])
+    note = "labels are separated by blanks"
+    if together := blanks.always_together():
+        note += (
+            f"; {together!r} always stand together: if that is one name, separate the labels by '|' instead"
+        )
+    return delimiter, (note,)
+
+
+def _look(file: Table, place: int, classes: ClassList) -> tuple[set[str], Blanks]:
+    """Return which marks the cells hold that may separate labels, and how blanks are used."""
     found: set[str] = set()
-    words = _Words()
+    blanks = Blanks()
     for lines, rows in file.chunks(_ROWS_AT_ONCE):
         for line, row in zip(lines, rows, strict=True):
             cell = row[place].strip()
@@ -117,23 +121,9 @@ def _delimiter(
                 raise LabelFileError(file.path, text, line=line, column=file.header[place])
             if not (classes.closed and class_name(cell) in classes.numbers):
                 found.update(mark for mark in _DELIMITERS if mark in cell)
-                words.add(cell)
-    delimiter = next((mark for mark in _DELIMITERS if mark in found), None)
-    return delimiter, _delimiter_notes(delimiter, words, file.header[place])
-
-
-def _delimiter_notes(delimiter: str | None, words: _Words, column: str) -> tuple[str, ...]:
-    if delimiter is None:
-        return ("every image has at most one label",)
-    if delimiter != " ":
-        return (f"labels are separated by {delimiter!r}",)
-    note = "labels are separated by blanks"
-    if together := words.always_together():
-        note += (
-            f"; {together[0]!r} always stand together: if names hold blanks and each image has one label, add"
-            f" --format long-csv --label-column {shlex.quote(column)}"
-        )
-    return (note,)
+                if found <= {" "}:
+                    blanks.add(cell, line)
+    return found, blanks
 
 
 READER = Reader(
