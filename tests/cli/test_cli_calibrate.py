@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -17,13 +18,16 @@ from desk import Desk
 from onelabel.cli import main
 from onelabel.io.manifest import digest_file
 from onelabel.models import bundle_write
-from onelabel.models.bundle import Bundle
+from onelabel.models.bundle import NOT_CALIBRATED, Bundle
 from onelabel.models.bundle_read import load_bundle
 from onelabel.models.bundle_write import write_bundle
+from onelabel.models.seen import read_seen
+from onelabel.models.weights import read_weights, write_weights
 from workshop import Workshop
 
 FIT = ["calibrate", "run", "full.csv", "--exhaustive", "--features", "features"]
 BUNDLE = Path("run/bundle")
+THRESHOLDS = Path(__file__).parents[2] / "docs" / "thresholds.md"
 
 
 @pytest.fixture(scope="module")
@@ -178,6 +182,27 @@ def test_thresholds_of_another_model_are_refused_and_new_ones_mend_it(desk: Desk
         assert main(FIT) == 0
         assert main(["predict", "run", "photos", "--out", "tags.csv"]) == 0
         Path("tags.csv").unlink()
+
+
+def test_changed_weights_are_refused_and_written_anew_as_the_document_says(desk: Desk) -> None:
+    weights = (BUNDLE / "model.safetensors").read_bytes()
+    state, metadata = read_weights(BUNDLE / "model.safetensors")
+    write_weights(BUNDLE / "model.safetensors", {key: value / 2 for key, value in state.items()}, metadata)
+    for command in (["predict", "run", "photos", "--out", "tags.csv"], FIT):
+        said = desk.complaint(*command)
+        assert "are not of one model" in said and "copy the whole folder again, or train again" in said
+        assert "calibrate" not in said, "it would be refused there, too"
+    desk.write(str(BUNDLE / "model.safetensors"), weights)
+    seen = read_seen(BUNDLE)
+    (code,) = re.findall(r"^```python\n(.*?)^```$", THRESHOLDS.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    exec(compile(code, str(THRESHOLDS), "exec"), {})
+    assert load_bundle("changed").thresholds.source == NOT_CALIBRATED
+    assert main(["calibrate", "changed", *FIT[2:]]) == 0
+    assert "stored in changed" in desk.capsys.readouterr().out
+    assert main(["predict", "changed", "photos", "--out", "tags.csv"]) == 0
+    now, before = read_seen(Path("changed")), load_bundle("run").thresholds.values
+    assert seen is not None and now is not None and np.array_equal(now.train, seen.train)
+    assert not np.allclose(load_bundle("changed").thresholds.values, before)
 
 
 def test_an_edited_card_stays(desk: Desk) -> None:

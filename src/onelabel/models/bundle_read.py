@@ -107,7 +107,8 @@ def _weights(content: Mapping[str, Any], folder: Path) -> dict[str, Tensor]:
     if not file.is_file():
         raise OneLabelError(f"{file} is missing: the bundle is not complete")
     different = OneLabelError(
-        f"{file} and {MANIFEST} beside it are not of one model: one of them was changed"
+        f"{file} and {MANIFEST} beside it are not of one model: one of them was changed or is damaged; copy "
+        "the whole folder again, or train again"
     )
     if _get(content, "digests", dict, folder / MANIFEST).get(WEIGHTS) != digest_file(file):
         raise different
