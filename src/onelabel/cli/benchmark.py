@@ -60,7 +60,7 @@ def benchmark(
         out: run folder to make; with --table, file to write.
         prepared: folder for observed labels and embeddings, which runs share; by default "prepared" beside
             the run.
-        backbone: another network than the recipe's: timm name or local-dir:PATH. This and the five options
+        backbone: another network than the recipe's: timm name or local-dir:PATH. This and the six options
             that follow are recorded as changes to what was published.
         vlm: another vision-language model: ARCHITECTURE/WEIGHTS, hf-hub:OWNER/NAME or local-dir:PATH.
         photo_size: another width and height of photos.
