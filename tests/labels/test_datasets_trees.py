@@ -216,7 +216,45 @@ def test_nus_lists_are_never_mixed(tmp_path: Path) -> None:
     assert len(read(tmp_path, format="nus-official").table) == 60_260
 
 
+def test_a_folder_of_nus_asks_which_list(tmp_path: Path) -> None:
+    pairs(tmp_path, "val", 3)
+    assert "--format nus-cole or --format nus-official" in refused(tmp_path)
+    assert read(tmp_path, class_ids=nus.CLASSES).format == "npy"
+    pairs(tmp_path, "val", 3, columns=80)
+    message = refused(tmp_path)
+    assert "holds no class names" in message and "NUS" not in message
+    for name in ("Groundtruth", "ImageList"):
+        (tmp_path / "original" / name).mkdir(parents=True)
+    message = refused(tmp_path / "original")
+    assert all(f"--format {name}" in message for name in ("nus-cole", "nus-official", "nus-splc"))
+    assert "there are no images" in refused(tmp_path / "original", format="folders")
+
+
+def test_files_that_are_cut_off_are_to_be_unpacked_again(tmp_path: Path) -> None:
+    file = coco_file(tmp_path, "val", [(42, 2)])
+    file.write_bytes(file.read_bytes()[:-20])
+    message = refused(tmp_path)
+    assert message.startswith(f"{file}, line 1: not valid JSON at character")
+    assert message.endswith("files of coco2014 are incomplete or changed: unpack the archive again")
+    assert refused(file).endswith("the file ends too early")
+    pairs(tmp_path, "val", 3)
+    array = tmp_path / "formatted_val_labels.npy"
+    array.write_bytes(array.read_bytes()[:500])
+    assert "files of nus-cole are incomplete or changed" in refused(tmp_path, format="nus-cole")
+
+
+def test_other_mistakes_are_no_reason_to_unpack_again(tmp_path: Path) -> None:
+    coco_file(tmp_path, "val", [(42, 2)])
+    classes = tmp_path / "classes.txt"
+    classes.write_text("dog\ndog\n")
+    for options in ({"classes_file": classes}, {"class_ids": ("dog", "owl")}, {"delimiter": "|"}):
+        assert "unpack" not in refused(tmp_path, **options)
+
+
 def test_nus_text_lists(tmp_path: Path) -> None:
+    (tmp_path / "alone").mkdir()
+    (tmp_path / "alone" / "nus_train.txt").write_text("5_6_m.jpg,55\n")
+    assert noted(read(tmp_path / "alone"), "there is no test part")
     (tmp_path / "nus_val.txt").write_text("1_2_m.jpg,42 60 80\n3_4_m.jpg,0\n")
     assert noted(read(tmp_path), "there is no train part")
     (tmp_path / "nus_train_single.txt").write_text("5_6_m.jpg,55\n7,8_m.jpg,1\n")

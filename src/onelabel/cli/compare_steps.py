@@ -8,7 +8,7 @@ from dataclasses import fields
 from typing import Any
 
 from onelabel.cli.choices import RULE, complete
-from onelabel.cli.reading import read_labels
+from onelabel.cli.reading import read_second
 from onelabel.compare.contenders import names_of
 from onelabel.compare.plan import Plan
 from onelabel.compare.problem import Data
@@ -67,11 +67,9 @@ def read_data(config: Config, table: LabelTable, reading: Config) -> Data:
     """
     if config["checked"] is None:
         return Data(table)
-    options = {key: value for key, value in reading.items() if key != "classes"}
-    if config["checked_exhaustive"] is not None:
-        options["exhaustive"] = config["checked_exhaustive"]
     print("\nchecked labels:")
-    read = read_labels(config["checked"], images=config["images"], class_ids=table.class_ids, **options)
+    options = {**reading, "images": config["images"]}
+    read = read_second(config["checked"], table.class_ids, options, config["checked_exhaustive"])
     return Data(table, read)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from onelabel.cli.guards import check_device, check_limits, check_result
-from onelabel.cli.reading import photo_folder, read_labels
+from onelabel.cli.reading import photo_folder, read_labels, read_second
 from onelabel.io.errors import OneLabelError
 
 EXAMPLES = """
@@ -81,7 +81,7 @@ def diagnose(
     ids = bundle.class_ids
     observed = unknown_part(read_labels(labels, images=images, class_ids=ids, **reading), split)
     print("\ncomplete labels:")
-    whole = read_labels(complete, images=images, class_ids=ids, **{**reading, "exhaustive": True})
+    whole = read_second(complete, ids, {**reading, "images": images}, exhaustive=True)
     truth = truth_of(observed, whole)
     print(f"\nlooking at {len(observed):,} images")
     if features is not None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from onelabel.cli.choices import RULE, SOURCE, complete
 from onelabel.cli.guards import check_beside, check_limits, check_result
-from onelabel.cli.reading import read_labels
+from onelabel.cli.reading import read_labels, read_second
 from onelabel.io.errors import OneLabelError
 from onelabel.sources.registry import catalogue, inputs_of
 from onelabel.sources.set_layout import FOLDER
@@ -140,8 +140,5 @@ def _check_made(config: Mapping[str, Any], reading: Mapping[str, Any], overwrite
 def _read_checked(config: Mapping[str, Any], class_ids: tuple[str, ...], reading: Mapping[str, Any]) -> Any:
     if config["checked"] is None:
         return None
-    options = {key: value for key, value in reading.items() if key != "classes"}  # class_ids are these
-    if config["checked_exhaustive"] is not None:
-        options["exhaustive"] = config["checked_exhaustive"]
     print("\nchecked labels:")
-    return read_labels(config["checked"], class_ids=class_ids, **options)
+    return read_second(config["checked"], class_ids, reading, config["checked_exhaustive"])

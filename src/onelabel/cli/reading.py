@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from onelabel.labels.readers import Loaded
+    from onelabel.labels.readers import Loaded, ReadOptions
     from onelabel.labels.table import LabelTable
 
 
@@ -64,7 +65,8 @@ def read_loaded(
         exhaustive: what is not marked is absent; with --no-exhaustive it is unknown.
         values: meaning of the values in a wide or long CSV, such as "1=+,0=-,-1=?".
         classes: text file with one class id per line: their order, and the only ones allowed.
-        delimiter: what separates the labels of a list CSV, where detection is wrong.
+        delimiter: what separates the labels of a list CSV, where detection is wrong; with one that no cell
+            holds, such as "|", every cell is one label.
         image_column: column with the path of the photo.
         label_column: column with the class, or with the list of classes.
         value_column: column of a long CSV that says present or absent.
@@ -76,12 +78,42 @@ def read_loaded(
         class_ids: the classes, where a model or another file has fixed them; no option of a command.
     """
     given = {key: value for key, value in locals().items() if key != "labels" and value is not None}
-    from onelabel.labels.describe import describe
-    from onelabel.labels.readers import ReadOptions, load_labels
+    from onelabel.labels.readers import load_labels
 
-    given["ignore_columns"] = tuple(filter(None, given.pop("ignore_columns", "").split(",")))
-    given["classes_file"] = given.pop("classes", None)
-    loaded = load_labels(labels, ReadOptions(**given))
+    return _printed(load_labels(labels, _options(given)))
+
+
+def read_second(
+    labels: str, class_ids: tuple[str, ...], reading: Mapping[str, Any], exhaustive: bool | None = None
+) -> LabelTable:
+    """Read another label file of the same command, such as ``--val``, and print how it was read.
+
+    Options that cannot be meant for this file, as it is laid out otherwise, are left aside and noted.
+
+    Args:
+        labels: as :func:`read_loaded`.
+        class_ids: the classes; they take the place of ``--classes``.
+        reading: how the labels of the command are read.
+        exhaustive: takes the place of the one in ``reading``, unless None.
+    """
+    given = {key: value for key, value in reading.items() if key != "classes" and value is not None}
+    given |= {"class_ids": class_ids} | ({} if exhaustive is None else {"exhaustive": exhaustive})
+    from onelabel.labels.readers import load_second
+
+    return _printed(load_second(labels, _options(given))).table
+
+
+def _options(given: dict[str, Any]) -> ReadOptions:
+    from onelabel.labels.readers import ReadOptions
+
+    ignored = tuple(filter(None, given.pop("ignore_columns", "").split(",")))
+    classes = given.pop("classes", None)
+    return ReadOptions(**given, ignore_columns=ignored, classes_file=classes)
+
+
+def _printed(loaded: Loaded) -> Loaded:
+    from onelabel.labels.describe import describe
+
     print(describe(loaded.table, loaded.format))
     for note in loaded.notes:
         print(f"note: {note}")

@@ -10,7 +10,7 @@ from dataclasses import fields
 from typing import Any
 
 from onelabel.cli.choices import METHOD, RULE, SOURCE, complete
-from onelabel.cli.reading import read_labels
+from onelabel.cli.reading import read_second
 from onelabel.labels.table import LabelTable
 from onelabel.training.checkpoint import Checkpoints
 from onelabel.training.parts import divide
@@ -51,12 +51,9 @@ def read_val(config: Config, class_ids: tuple[str, ...], reading: Config) -> Lab
     """
     if config["val"] is None:
         return None
-    exhaustive = config["val_exhaustive"]
-    options = {key: value for key, value in reading.items() if key != "classes"}  # class_ids are these
-    if exhaustive is not None:
-        options["exhaustive"] = exhaustive
     print("\nvalidation labels:")
-    return read_labels(config["val"], images=config["images"], class_ids=class_ids, **options)
+    options = {**reading, "images": config["images"]}
+    return read_second(config["val"], class_ids, options, config["val_exhaustive"])
 
 
 def finished(config: Config) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from onelabel.io.errors import OneLabelError
-from onelabel.labels.readers import ReadOptions, load_labels
+from onelabel.labels.readers import ReadOptions, load_labels, load_second
 from onelabel.labels.table import LabelTable
 from onelabel.training.parts import Parts, divide
 
@@ -36,7 +36,7 @@ def parts_again(config: Mapping[str, Any], facts: Mapping[str, Any], class_ids: 
     if config.get("val") is not None:
         if config.get("val_exhaustive") is not None:
             options["exhaustive"] = config["val_exhaustive"]
-        val = load_labels(config["val"], ReadOptions(**options, class_ids=table.class_ids)).table
+        val = load_second(config["val"], ReadOptions(**options, class_ids=table.class_ids)).table
     parts = divide(table, val, config.get("val_fraction", 0.0), config.get("split_seed", 0))
     for name, part in (("train", parts.train), ("val", parts.val)):
         _require_same(config["labels"], facts.get(name), part, class_ids)

@@ -15,10 +15,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from onelabel.io.arrays import load_npy
 from onelabel.io.errors import LabelFileError, OneLabelError
 from onelabel.labels.datasets.common import Archive, Part, finish, read_lines
 from onelabel.labels.readers.base import Loaded, Probe, Reader, ReadOptions
-from onelabel.labels.readers.npy import read_parts
+from onelabel.labels.readers.npy import PARTS, read_parts
 
 CLASSES = (
     "airport", "animal", "beach", "bear", "birds", "boats", "book", "bridge", "buildings", "cars",
@@ -52,6 +53,7 @@ _SPLC = Archive(
     " https://github.com/xinyu1205/robust-loss-mlml into this folder; the photos are expected in images/",
     {"train": 119103, "test": 50720},
 )
+_ORIGINAL = ("Concepts81.txt", "ConceptsList", "ImageList", "Groundtruth")
 _TRAIN_LISTS = {
     "nus_train.txt": -1,
     "nus_train_full.txt": -1,
@@ -90,7 +92,34 @@ def _folder(path: Path) -> Path:
 
 
 def _sniff(probe: Probe) -> bool:
-    return probe.kind == "folder" and (_folder(probe.path) / "nus_val.txt").is_file()
+    names = ("nus_val.txt", *_TRAIN_LISTS)
+    return probe.kind == "folder" and any((_folder(probe.path) / name).is_file() for name in names)
+
+
+def refuse_unnamed_list(path: Path) -> None:
+    """Ask which list is meant, in a folder that looks like NUS-WIDE: label matrices, or original archives.
+
+    Raises:
+        OneLabelError: it looks so.
+    """
+    pairs = f"--format {_COLE.name} or --format {_OFFICIAL.name}"
+    if any(_columns(path / f"formatted_{part}_labels.npy") == len(CLASSES) for part in PARTS.values()):
+        advice = f"say which one with {pairs}, or give your own classes, --classes FILE"
+    elif sum((path / name).exists() for name in _ORIGINAL) > 1 or (path / _ORIGINAL[0]).is_file():
+        advice = f"get one, as --format {_SPLC.name} or {pairs} tells"
+    else:
+        return
+    text = "looks like NUS-WIDE, of which three lists are in use that cannot be compared"
+    raise OneLabelError(f"{path} {text}: {advice}")
+
+
+def _columns(path: Path) -> int:
+    """Return the number of columns of a matrix; 0 if there is none."""
+    try:
+        shape = load_npy(path, mapped=True).shape if path.is_file() else ()
+    except OneLabelError:
+        return 0
+    return int(shape[1]) if len(shape) == 2 else 0
 
 
 def _read_splc(path: Path, options: ReadOptions) -> Loaded:

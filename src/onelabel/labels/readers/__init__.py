@@ -3,6 +3,7 @@
 from onelabel.labels.readers.base import Loaded, Probe, Reader, ReadOptions
 from onelabel.labels.readers.registry import READERS, find_reader, load_labels
 from onelabel.labels.readers.save import save_labels
+from onelabel.labels.readers.second import load_second
 
 __all__ = [
     "READERS",
@@ -12,5 +13,6 @@ __all__ = [
     "Reader",
     "find_reader",
     "load_labels",
+    "load_second",
     "save_labels",
 ]

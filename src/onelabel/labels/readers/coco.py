@@ -68,7 +68,8 @@ def load_content(path: Path, options: ReadOptions) -> Content:
             content = json.load(stream, object_hook=_without_outlines)
     except json.JSONDecodeError as error:
         text = f"not valid JSON at character {error.colno}: {error.msg}"
-        raise LabelFileError(path, text, line=error.lineno) from None
+        end = "" if error.doc[error.pos :].strip() else "; the file ends too early"
+        raise LabelFileError(path, text + end, line=error.lineno) from None
     except (ValueError, RecursionError) as error:
         raise LabelFileError(path, f"not a COCO file: {error}") from None
     for key in ("images", "annotations", "categories"):

@@ -29,7 +29,7 @@ SPECIAL = frozenset(
 )  # fmt: skip
 
 CSV_OPTIONS = frozenset({"image_column", "split_column", "group_column", "ignore_columns", "encoding"})
-_COLUMN_OPTIONS = (
+COLUMN_OPTIONS = (
     "image_column", "label_column", "value_column", "weight_column", "split_column", "group_column",
 )  # fmt: skip
 _PHOTO = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif")
@@ -86,7 +86,7 @@ def optional(file: Table, options: ReadOptions, option: str, names: Sequence[str
     name = getattr(options, option)
     if name is not None:
         return _position(file, name, flag(option))
-    taken = {*options.ignore_columns, *(getattr(options, other) for other in _COLUMN_OPTIONS)}
+    taken = {*options.ignore_columns, *(getattr(options, other) for other in COLUMN_OPTIONS)}
     return named(["" if column in taken else column for column in file.header], names)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 from pathlib import Path
 
 from onelabel.io.errors import LabelFileError, OneLabelError, unknown_name
@@ -58,8 +59,18 @@ def load_labels(path: str | Path, options: ReadOptions | None = None) -> Loaded:
     """
     path, options = Path(path), options or ReadOptions()
     reader = choose_reader(path, options)
-    _refuse_useless(reader, options)
-    return reader.read(path, options)
+    if not options.given() & {"format", "classes_file", "class_ids"} and not reader.download:
+        nus.refuse_unnamed_list(path)
+    for name in useless(reader, options):
+        text = f"{flag(name)} has no meaning for {reader.name}: leave it out, or force another --format"
+        raise OneLabelError(text)
+    try:
+        return reader.read(path, options)
+    except OneLabelError as error:
+        if reader.download and _is_about_a_file_in(path, error, options):
+            advice = f"the files of {reader.name} are incomplete or changed: unpack the archive again"
+            error.args = (f"{error}; {advice}",)
+        raise
 
 
 def choose_reader(path: Path, options: ReadOptions) -> Reader:
@@ -72,10 +83,10 @@ def choose_reader(path: Path, options: ReadOptions) -> Reader:
         raise OneLabelError(f"there is no label file or folder {path}{_download(options)}")
     if not path.is_dir() and not path.is_file():
         raise OneLabelError(f"{path} is neither a file nor a folder: save the labels to a file first")
-    kind = _kind(path, options)
-    reader = _detect(path, kind, options) if options.format == "auto" else find_reader(options.format)
-    if kind not in reader.kind.split(" or "):
-        raise OneLabelError(f"{path} is a {kind}, but --format {reader.name} reads a {reader.kind}")
+    probe = probe_of(path, options)
+    reader = _detect(probe) if options.format == "auto" else find_reader(options.format)
+    if probe.kind not in reader.kind.split(" or "):
+        raise OneLabelError(f"{path} is a {probe.kind}, but --format {reader.name} reads a {reader.kind}")
     return reader
 
 
@@ -122,22 +133,44 @@ def _kind(path: Path, options: ReadOptions) -> str:
     return "json" if start[:1] in ("{", "[") or path.suffix.lower() == ".json" else "csv"
 
 
-def _detect(path: Path, kind: str, options: ReadOptions) -> Reader:
-    file = open_table(path, options.encoding) if kind == "csv" else None
-    header = tuple(name.casefold() for name in file.header) if file else ()
-    probe = Probe(path, kind, header, options)
+def probe_of(path: Path, options: ReadOptions) -> Probe:
+    """Return what detection may look at.
+
+    Raises:
+        LabelFileError: a file that is not text, has no column names, or cannot be read.
+
+    Example:
+        >>> probe_of(Path("."), ReadOptions()).kind
+        'folder'
+    """
+    kind = _kind(path, options)
+    header = open_table(path, options.encoding).header if kind == "csv" else ()
+    return Probe(path, kind, tuple(name.casefold() for name in header), options)
+
+
+def useless(reader: Reader, options: ReadOptions) -> list[str]:
+    """Return the names of the options that are set and have no meaning for a reader.
+
+    Example:
+        >>> useless(find_reader("coco"), ReadOptions(delimiter="|", exhaustive=True))
+        ['delimiter']
+    """
+    return sorted(options.given() - reader.uses - _FOR_ALL)
+
+
+def _detect(probe: Probe) -> Reader:
+    path, options = probe.path, probe.options
     found = [reader for reader in READERS if reader.sniff(probe)]
     published = [reader.name for reader in found if reader.download]
     if len(published) > 1:
         raise OneLabelError(f"{path} holds {' and '.join(published)}: choose one with --format")
     if found:
         return found[0]
-    if file:
-        raise no_image_column(file)
+    if probe.kind == "csv":
+        raise no_image_column(open_table(path, options.encoding))
     raise LabelFileError(path, f"no reader for it; known: {', '.join(reader.name for reader in READERS)}")
 
 
-def _refuse_useless(reader: Reader, options: ReadOptions) -> None:
-    for name in sorted(options.given() - reader.uses - _FOR_ALL):
-        text = f"{flag(name)} has no meaning for {reader.name}: leave it out, or force another --format"
-        raise OneLabelError(text)
+def _is_about_a_file_in(path: Path, error: OneLabelError, options: ReadOptions) -> bool:
+    """Whether a message begins with the name of a file in the folder, but for the one of ``--classes``."""
+    return str(error).startswith(f"{path}{os.sep}") and not str(error).startswith(f"{options.classes_file}")
