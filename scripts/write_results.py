@@ -42,7 +42,7 @@ A linear head on features, one positive of each training image drawn anew for ea
 by `onelabel compare`, paired by seed. Epoch, learning rate and start of the head are chosen by `pu_auc`
 on validation images, that is, from single positives alone; papers choose with complete labels
 ([compare](compare.md) says what that costs). Test mAP in percent, mean ± standard deviation; in brackets
-the difference to AN where it is more than noise.
+the difference to AN where `compare` calls it better or worse.
 
 * **ucm**: aerial photos (UC Merced, multi-label), features of MobileNetV2.
 * **yeast**, **emotions**: the classical multi-label tables; no photos.
@@ -123,7 +123,7 @@ def _row(cells: Sequence[str]) -> str:
 
 
 def cell(row: Mapping[str, Any] | None) -> str:
-    """Return mean ± deviation, and the difference to AN where it is no noise."""
+    """Return mean ± deviation, and the difference to AN where it is better or worse."""
     if row is None or row["mean"] is None:
         return "failed" if row else ""
     text = f"{100 * row['mean']:.1f}" + ("" if row["sd"] is None else f" ± {100 * row['sd']:.1f}")
