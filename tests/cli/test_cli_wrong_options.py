@@ -28,6 +28,8 @@ ANY = [
     ("--config bad.yaml", "unknown key 'overwrit' (did you mean 'overwrite'?)"),
     ("--config broken.yaml", "--config broken.yaml, line 2 is not YAML: expected the node content"),
     ("--config laugh.yaml", "--config laugh.yaml, line 2: *a is an alias"),
+    ("--config long.yaml", "--config long.yaml is too large for settings"),
+    ("--config /dev/zero", "--config /dev/zero is not a regular file"),
     ("--config list.yaml", "list.yaml"),
 ]
 """With every command but ``methods`` and ``demo``."""
@@ -127,6 +129,7 @@ def test_flags_and_keys_that_are_none(command: str, more: str, message: str, des
     desk.write("bad.yaml", "overwrit: true\n")
     desk.write("broken.yaml", "overwrite: [\n")
     desk.write("laugh.yaml", BILLION_LAUGHS)
+    desk.write("long.yaml", 20_000_000 * "#")
     desk.write("list.yaml", "- overwrite\n")
     said = desk.complaint(*words(BASICS[command]), *more.split())
     assert message in said

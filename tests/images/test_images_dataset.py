@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,10 +12,11 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader
 
+from onelabel.images import loading
 from onelabel.images.dataset import ImageRows
 from onelabel.images.decode import OversizedImageError, decode
 from onelabel.images.transforms import Preprocess
-from onelabel.io.errors import ImageError
+from onelabel.io.errors import ImageError, OneLabelError
 from onelabel.io.ids import IdTable
 
 PREPROCESS = Preprocess(8, "squash", "bilinear", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
@@ -34,6 +36,21 @@ def test_items_carry_their_row(rows: ImageRows) -> None:
         index, tensor = rows[i]
         assert index == i
         assert torch.equal(tensor, PREPROCESS(decode(rows.root / f"{i}.png")))
+
+
+def test_too_little_shared_memory_is_said_before_processes_are_started(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    free = {"bytes": 40 << 10}
+    monkeypatch.setattr(loading, "_SHARED", tmp_path)
+    monkeypatch.setattr(
+        "onelabel.images.loading.shutil.disk_usage", lambda _: SimpleNamespace(free=free["bytes"])
+    )
+    with pytest.raises(OneLabelError, match=r"has 40 KiB free.* use --workers 0"):
+        loading.require_shared_memory(workers=1)
+    loading.require_shared_memory(workers=0)
+    free["bytes"] = 1 << 30
+    loading.require_shared_memory(workers=8)
 
 
 @pytest.mark.parametrize("context", ["fork", "spawn"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import resource
 import struct
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,12 @@ import torch
 import hostile_child
 from hostile_models import make_bundle, seal_bundle
 from hostile_samples import npy
+from onelabel.images.transforms import Preprocess
 from onelabel.io.errors import OneLabelError
 from onelabel.io.manifest import digest_file, read_json
+from onelabel.models.backbones import rebuild_backbone
 from onelabel.models.bundle_read import load_bundle
-from onelabel.models.weights import read_weights
+from onelabel.models.weights import read_weights, write_weights
 
 
 class Bomb:
@@ -55,6 +58,28 @@ def refused(folder: Path) -> str:
 def safetensors(header: Any, data: bytes = b"", length: int | None = None) -> bytes:
     text = header if isinstance(header, bytes) else json.dumps(header).encode()
     return struct.pack("<Q", len(text) if length is None else length) + text + data
+
+
+def test_a_network_of_any_size_is_compared_before_it_is_built() -> None:
+    """The network would take 4.5 GB."""
+    config = {"architecture": "vit_giant_patch14_dinov2", "model_args": {}, "pretrained_cfg": {}}
+    preprocess = Preprocess(8, "squash", "bilinear", mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
+    claimed = {"kind": "timm", "spec": "x", "config": config, "preprocessing": preprocess.to_dict()}
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(OneLabelError, match="the weights do not fit the architecture"):
+        rebuild_backbone(claimed, {"cls_token": torch.zeros(1)}, "bundle")
+    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    assert grown < 500
+
+
+def test_weights_on_a_full_disk_are_one_line(tmp_path: Path) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    try:
+        with pytest.raises(OneLabelError, match=r"cannot write .*w\.safetensors: "):
+            write_weights(tmp_path / "w.safetensors", {"a": torch.zeros(10_000)}, {})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def entry(shape: list[int], begin: int, end: int, dtype: str = "F32") -> dict[str, Any]:

@@ -32,6 +32,12 @@ def test_settings_out_of_range_are_named(name: str, value: float) -> None:
         Settings(**cast(Any, {name: value}))
 
 
+@pytest.mark.parametrize("name", ["lr", "head_lr_multiplier"])
+def test_rates_that_float32_cannot_hold_are_refused(name: str) -> None:
+    with pytest.raises(OneLabelError, match=r"must be above 0 and at most 1e\+10, not 1e\+38"):
+        Settings(**cast(Any, {name: 1e38}))
+
+
 @pytest.mark.parametrize("name", ["epochs", "batch_size", "lr", "head_lr_multiplier"])
 def test_zero_is_out_of_range_where_nothing_would_be_learnt(name: str) -> None:
     with pytest.raises(OneLabelError, match=f"--{name.replace('_', '-')} must be"):

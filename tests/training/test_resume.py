@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import resource
 import shutil
+import signal
 import time
 from collections.abc import Iterator
 from importlib.metadata import version
@@ -312,6 +314,31 @@ def test_two_processes_do_not_train_in_one_folder(tmp_path: Path) -> None:
             with pytest.raises(OneLabelError, match=f"another process is training in {path}"):
                 open_run(path, CONFIG, DATA, 0, Keep(resume))
     open_run(path, CONFIG, DATA, 0, Keep(resume=True))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="loader processes are forked on Linux")
+def test_a_process_that_outlives_the_run_does_not_keep_it_locked(tmp_path: Path) -> None:
+    """As loader processes do, for some seconds, when the run that forked them is killed."""
+    path = begun(tmp_path)
+    run, checkpoints = open_run(path, CONFIG, DATA, 0, Keep(resume=True))
+    ready, write = os.pipe()
+    with claimed(run, checkpoints):
+        child = os.fork()
+        if not child:
+            os.write(write, b"1")
+            time.sleep(60)
+            os._exit(0)
+        os.read(ready, 1)
+        with pytest.raises(OneLabelError, match="another process is training"):
+            open_run(path, CONFIG, DATA, 0, Keep(resume=True))
+    try:
+        open_run(path, CONFIG, DATA, 0, Keep(resume=True))
+        assert os.waitpid(child, os.WNOHANG) == (0, 0), "the child is to be alive"
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        os.close(ready)
+        os.close(write)
 
 
 def test_other_versions_are_noted(

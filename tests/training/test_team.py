@@ -173,6 +173,17 @@ def test_one_process_dies_and_the_run_goes_on(files: Path, crew: Crew, whole: Pa
     assert outcome(run) == outcome(whole)
 
 
+def test_three_processes_go_on_to_the_last_bit(files: Path, crew: Crew, tmp_path: Path) -> None:
+    """With images for all three, sums depend on how gradients are grouped: alike before and after."""
+    more, how = ("--freeze-epochs", "0", "--epochs", "4", "--batch-size", "9"), {"size": 3}
+    assert crew.main(command(files, tmp_path / "whole", *more), **how).codes == [0] * 3
+    run = tmp_path / "run"
+    crew.main(command(files, run, *more), **how, kill=1, when=run / "metrics.jsonl")
+    ended = crew.main(command(files, run, "--resume", *more), **how)
+    assert ended.codes == [0] * 3 and "resuming" in ended.out[0], ended.err
+    assert outcome(run) == outcome(tmp_path / "whole")
+
+
 def children(parent: int) -> list[int]:
     """Return the process numbers of the children of a process."""
     found = []

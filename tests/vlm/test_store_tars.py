@@ -67,8 +67,8 @@ def contents(folder: Path) -> dict[str, bytes]:
 def test_patterns() -> None:
     assert expand_shards("a.tar") == ["a.tar"]
     assert expand_shards("{1..2}/{09..10}.tar") == ["1/09.tar", "1/10.tar", "2/09.tar", "2/10.tar"]
-    for wrong in ("{2..1}.tar", "{0..9999999}.tar"):
-        with pytest.raises(OneLabelError, match="not a range that goes up"):
+    for wrong in ("{2..1}.tar", "{0..9999999}.tar", "{0..9999}/{0..9999}.tar"):
+        with pytest.raises(OneLabelError, match="ranges must go up, and give a million shards at most"):
             expand_shards(wrong)
 
 
@@ -155,6 +155,15 @@ def test_hostile_entries_are_refused_by_name(
 ) -> None:
     pack(tmp_path / "a.tar", [member("ok.png"), entry])
     with pytest.raises(OneLabelError, match=message):
+        list_shards(ShardFiles(str(tmp_path / "a.tar"), tmp_path))
+
+
+def test_an_entry_that_claims_an_absurd_size_is_refused(tmp_path: Path) -> None:
+    info, _ = member("a.png")
+    info.size = 2**86
+    header = info.tobuf(tarfile.GNU_FORMAT)
+    (tmp_path / "a.tar").write_bytes(header + bytes(4096))
+    with pytest.raises(OneLabelError, match=r"a\.tar is cut off or damaged"):
         list_shards(ShardFiles(str(tmp_path / "a.tar"), tmp_path))
 
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import gc
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from onelabel.io.errors import OneLabelError
 
 _PATIENCE = 2.0
 _SIGNS = ("DataLoader worker", "shared memory", "shm")
+_SHARED, _LEAST_SHARED = Path("/dev/shm"), 1 << 20
 
 
 @contextmanager
@@ -40,6 +43,28 @@ def loader_faults_explained() -> Iterator[None]:
             f"a process that reads photos died ({reason}): too little memory or shared memory (/dev/shm); "
             "use fewer --workers, or --workers 0"
         ) from error
+
+
+def require_shared_memory(workers: int) -> None:
+    """Check that loader processes can be started at all: what they share lies in ``/dev/shm``.
+
+    Args:
+        workers: their number.
+
+    Raises:
+        OneLabelError: less than 1 MiB is free there.
+
+    Example:
+        >>> require_shared_memory(workers=0)
+    """
+    if not workers or not _SHARED.is_dir():
+        return
+    free = shutil.disk_usage(_SHARED).free
+    if free < _LEAST_SHARED:
+        raise OneLabelError(
+            f"too little shared memory: {_SHARED} has {free >> 10} KiB free, and processes that read photos "
+            "need 1 MiB or more; use --workers 0, or give more (docker run --shm-size 1g)"
+        )
 
 
 def begin_worker(number: int) -> None:  # noqa: ARG001 (torch gives it)

@@ -5,6 +5,7 @@ Nothing is unpacked. A shard on another machine is copied to this one while its 
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import shutil
@@ -51,9 +52,10 @@ def expand_shards(pattern: str) -> list[str]:
     found = _RANGE.search(pattern)
     if not found:
         return [pattern]
+    sizes = [int(last) - int(first) + 1 for first, last in _RANGE.findall(pattern)]
+    if min(sizes) < 1 or math.prod(sizes) > 1_000_000:
+        raise OneLabelError(f"{pattern}: ranges must go up, and give a million shards at most")
     first, last = int(found[1]), int(found[2])
-    if not first <= last < first + 1_000_000:
-        raise OneLabelError(f"{found[0]} in {pattern} is not a range that goes up, of at most a million")
     names = (f"{number:0{len(found[1])}d}" for number in range(first, last + 1))
     return [
         shard
@@ -188,11 +190,13 @@ def _members(path: Path, shard: str) -> Iterator[tuple[str, int, int]]:
         raise OneLabelError(f"there is no shard {shard}, or it is not a regular file")
     try:
         with tarfile.open(path, "r:") as archive:
-            last = -1
+            last, whole = -1, path.stat().st_size
             while (member := archive.next()) is not None:
                 if member.offset_data <= last:
                     raise OneLabelError(f"the shard {shard} is damaged: its entries go back")
                 last = member.offset_data
+                if last + member.size > whole:
+                    raise OneLabelError(f"the shard {shard} is cut off or damaged after {last} bytes")
                 archive.members = []  # type: ignore[attr-defined]  # else it keeps all of them
                 if (name := _checked(member, shard)) is not None:
                     yield name, member.offset_data, member.size

@@ -9,6 +9,7 @@ import yaml
 
 from onelabel.io.errors import OneLabelError
 
+_LARGEST = 1_000_000
 _DEEPEST = 50  # brackets; the time that the parser takes grows with the square of their number
 
 
@@ -33,6 +34,10 @@ def read_yaml(path: str | Path, what: str) -> Any:
         {'dog': {'name': 'threshold', 'positive': 0.8}, 'cat': 'none'}
     """
     try:
+        if Path(path).is_file() and Path(path).stat().st_size > _LARGEST:
+            raise OneLabelError(f"{what} {path} is too large for settings: more than {_LARGEST:,} bytes")
+        if Path(path).exists() and not Path(path).is_file():  # reading a device may never end
+            raise OneLabelError(f"{what} {path} is not a regular file")
         text = Path(path).read_text(encoding="utf-8")
         _require_plain(text, f"{what} {path}")
         return yaml.safe_load(text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -143,9 +144,21 @@ def rebuild_backbone(description: Mapping[str, Any], state: Mapping[str, Tensor]
     if str(kind) not in builders or not isinstance(config, dict) or not isinstance(spec, str):
         raise OneLabelError(f"{where}: the description of the backbone is not one that this release wrote")
     preprocess = _read_preprocess(description, where)
+    _require_fit(lambda: builders[str(kind)](config), state, where)
     network = builders[str(kind)](config)
     fit_weights(network, state, where)
     return Backbone(network, cast(Kind, kind), spec, config, preprocess).eval()
+
+
+def _require_fit(build: Callable[[], nn.Module], state: Mapping[str, Tensor], where: str) -> None:
+    """Compare weights with a network that takes no memory: a description may claim one of any size."""
+    try:
+        with torch.device("meta"):
+            network = build()
+    except OneLabelError:  # some networks cannot be made so; what else is wrong will be said of the real one
+        return
+    with warnings.catch_warnings(action="ignore"):  # of torch: values are not copied
+        fit_weights(network, state, where)
 
 
 def _read_preprocess(description: Mapping[str, Any], where: str) -> Preprocess:

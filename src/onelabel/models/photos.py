@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from onelabel.images.decode import decode
-from onelabel.images.loading import begin_worker
+from onelabel.images.loading import begin_worker, require_shared_memory
 from onelabel.images.transforms import Preprocess
 from onelabel.io.errors import ImageError
 
@@ -43,6 +43,7 @@ def read_photos(
 
     ``rows`` are those that could be read, so ``pixels`` may hold fewer than ``batch_size``, or none.
     """
+    require_shared_memory(workers)
     rows = _Photos(paths, preprocess, max_pixels)
     yield from DataLoader(
         rows, batch_size, num_workers=workers, collate_fn=_collate, worker_init_fn=begin_worker

@@ -20,14 +20,17 @@ def write_weights(path: Path, state: Mapping[str, Tensor], metadata: Mapping[str
     """Write tensors and text metadata to a safetensors file.
 
     Raises:
-        OneLabelError: a weight is not a finite number.
+        OneLabelError: a weight is not a finite number, or the file cannot be written.
     """
     for name, value in state.items():
         _require_finite(value, name, "the model cannot be saved; train again with a lower learning rate")
     copies = {name: value.detach().cpu().contiguous().clone() for name, value in state.items()}
     path.touch()
     usual = stat.S_IMODE(path.stat().st_mode)
-    save_file(copies, path, dict(metadata))
+    try:
+        save_file(copies, path, dict(metadata))
+    except (OSError, SafetensorError) as error:
+        raise OneLabelError(f"cannot write {path}: {one_line(error)}") from error
     path.chmod(usual)  # safetensors makes a file that only its owner can read
 
 

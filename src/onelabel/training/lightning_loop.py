@@ -219,12 +219,7 @@ def fit(module: FineTuning, precision: Precision, strategy: Strategy = "ddp") ->
             enable_checkpointing=False,
             enable_progress_bar=False,
             enable_model_summary=False,
-            **machines(
-                module.team,
-                module.network,
-                strategy=strategy,
-                head_alone=module.recipe.head_only_epochs > 0,
-            ),
+            **machines(module.team, strategy),
         )
         trainer.fit(module)
 

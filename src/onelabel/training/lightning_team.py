@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
 from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy
 
-from onelabel.training.photo_network import PhotoNetwork
 from onelabel.training.team import Strategy, Team
 
 
@@ -56,14 +54,12 @@ class _EachOnItsOwn(ClusterEnvironment):
         return self.team.rank
 
 
-def machines(team: Team, network: PhotoNetwork, *, strategy: Strategy, head_alone: bool) -> dict[str, Any]:
+def machines(team: Team, strategy: Strategy) -> dict[str, Any]:
     """Return the arguments of a ``Trainer`` that say where it runs.
 
     Args:
         team: the processes.
-        network: what they train.
         strategy: whether each holds all weights (ddp) or a part of them (fsdp).
-        head_alone: whether there are epochs in which the backbone has no gradients.
     """
     if team.size == 1:
         return {"accelerator": "auto", "devices": 1}
@@ -74,7 +70,9 @@ def machines(team: Team, network: PhotoNetwork, *, strategy: Strategy, head_alon
     else:
         engine = DDPStrategy(
             cluster_environment=_EachOnItsOwn(team),
-            find_unused_parameters=head_alone or _leaves_some_out(network),
+            # Else torch groups gradients anew after the first step, also after that of a resumed run, and
+            # with three processes or more sums in another order from there on.
+            find_unused_parameters=True,
             broadcast_buffers=False,
         )
     device = team.device
@@ -84,13 +82,3 @@ def machines(team: Team, network: PhotoNetwork, *, strategy: Strategy, head_alon
         "num_nodes": team.size,
         "strategy": engine,
     }
-
-
-def _leaves_some_out(network: PhotoNetwork) -> bool:
-    """Say whether a network has weights that its result does not depend on, as some of timm have."""
-    training, size = network.training, network.backbone.preprocess.size
-    weights = [weight for weight in network.parameters() if weight.requires_grad]
-    logits = network.eval()(torch.zeros(1, 3, size, size, device=weights[0].device))
-    gradients = torch.autograd.grad(logits.sum(), weights, allow_unused=True)
-    network.train(training)
-    return any(gradient is None for gradient in gradients)

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, Sampler
 
 from onelabel.images.dataset import ImageRows
 from onelabel.images.decode import read_header
-from onelabel.images.loading import begin_worker, loader_faults_explained
+from onelabel.images.loading import begin_worker, loader_faults_explained, require_shared_memory
 from onelabel.images.transforms import Preprocess
 from onelabel.io.errors import ImageError, OneLabelError
 from onelabel.io.progress import progress
@@ -108,6 +108,7 @@ def photo_batches(
         order: order of the training epochs.
         team: of several processes, each reads its slice of every batch.
     """
+    require_shared_memory(workers)
     rows = range(len(photos)) if order is None else order
     # A loader draws a number from its generator at each pass. From torch's own, the random numbers of the
     # network (dropout) would depend on how often photos were read.

@@ -177,10 +177,11 @@ def _claim(run: Path) -> int:
         OneLabelError: another process trains in it.
     """
     handle = os.open(run, os.O_RDONLY)
+    _held.add(handle)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        os.close(handle)
+        _let_go(handle)
         raise OneLabelError(
             f"another process is training in {run}: wait for it, or give another --out"
         ) from None
@@ -203,4 +204,19 @@ def claimed(run: RunFolder, checkpoints: Checkpoints) -> Iterator[None]:
         print(f"onelabel: {checkpoints.said()}", file=sys.stderr)
         raise
     finally:
-        os.close(handle)
+        _let_go(handle)
+
+
+def _let_go(handle: int) -> None:
+    _held.discard(handle)
+    os.close(handle)
+
+
+def _hold_nothing() -> None:
+    """Close what a forked process got from its parent: it would keep the run locked when that is killed."""
+    for handle in tuple(_held):
+        _let_go(handle)
+
+
+_held: set[int] = set()
+os.register_at_fork(after_in_child=_hold_nothing)

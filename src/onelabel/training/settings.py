@@ -13,6 +13,7 @@ _LEAST = {
     "epochs": 1, "batch_size": 1, "boostlu": 1, "weight_decay": 0, "seed": 0, "ema": 0, "freeze_epochs": 0,
     "head_width": 1,
 }  # fmt: skip
+_LARGEST_RATE = 1e10  # far from anything useful, and from what float32 cannot hold
 
 
 @dataclass(frozen=True)
@@ -23,8 +24,8 @@ class Settings:
         epochs: passes over the training images, 1 or more.
         batch_size: images per step, 1 or more.
         optimizer: "adam" or "sgd", see :func:`~onelabel.training.optimizers.make_optimizer`.
-        lr: learning rate, above 0.
-        head_lr_multiplier: of the head's learning rate when a network is fine-tuned, above 0.
+        lr: learning rate, above 0 and at most 1e10.
+        head_lr_multiplier: of the head's learning rate when a network is fine-tuned, likewise.
         weight_decay: times half the squared weights, added to the loss; 0 as published.
         head_init: bias of the head: "zero", or "prior" (the log-odds of the share of observed positives).
         boostlu: α of BoostLU, 1 or more; 5 as published, 1 for none; see
@@ -78,8 +79,11 @@ class Settings:
             if not least <= value < math.inf:
                 raise OneLabelError(f"--{name.replace('_', '-')} must be {least} or more, not {value}")
         for name in ("lr", "head_lr_multiplier"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise OneLabelError(f"--{name.replace('_', '-')} must be above 0, not {getattr(self, name)}")
+            if not 0 < getattr(self, name) <= _LARGEST_RATE:
+                raise OneLabelError(
+                    f"--{name.replace('_', '-')} must be above 0 and at most {_LARGEST_RATE:g}, "
+                    f"not {getattr(self, name)}"
+                )
         if not self.ema < 1:
             raise OneLabelError(f"--ema must be below 1, not {self.ema}; 0.9997 is usual")
         if self.stop != "never" and self.select == "last":

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 
 from onelabel.images.decode import decode
-from onelabel.images.loading import begin_worker, loader_faults_explained
+from onelabel.images.loading import begin_worker, loader_faults_explained, require_shared_memory
 from onelabel.images.shards import ShardImages
 from onelabel.images.transforms import Pixels, Preprocessing, mirror
 from onelabel.images.views import ViewPlan
@@ -235,6 +235,7 @@ def _collate(items: list[_Item | ImageError]) -> _Batch | ImageError:
 def _stream(
     images: HashedImages, batches: Sequence[range], workers: int
 ) -> Iterator[tuple[range, Tensor, NDArray[np.uint8]]]:
+    require_shared_memory(workers)
     sampler: Any = _Batches(images, batches)
     loader: DataLoader[Any] = DataLoader(
         images, batch_sampler=sampler, num_workers=workers, collate_fn=_collate, worker_init_fn=begin_worker
