@@ -402,7 +402,7 @@ def test_a_loss_that_explodes_stops_the_run(tmp_path: Path) -> None:
     spec = write_backbone(tmp_path / "net", "test_resnet", 32)
     table = paint(tmp_path / "photos", 8)
     entries: list[dict[str, Any]] = []
-    what = recipe(table, create("bce"), epochs=5, batch_size=2, lr=1e30)
+    what = recipe(table, create("bce"), epochs=5, batch_size=2, lr=1e10, head_lr_multiplier=1e10)
     with pytest.raises(OneLabelError, match=r"the loss became .* in epoch 1.*: lower --lr"):
         tune(what, load_backbone(spec), tmp_path / "photos", log=entries.append)
     assert entries == []

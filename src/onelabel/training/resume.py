@@ -125,7 +125,8 @@ def open_run(
     path = Path(out)
     require_room(path, needed)
     if path.is_dir():
-        os.close(_claim(path))
+        with _locked(path):
+            pass
     if keep.resume:
         _tidy(path)
         checkpoints = Checkpoints(path, keep.every, data, team)
@@ -170,8 +171,9 @@ def _tidy(run: Path) -> None:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
-def _claim(run: Path) -> int:
-    """Lock a run folder for this process; return what to close in the end.
+@contextmanager
+def _locked(run: Path) -> Iterator[None]:
+    """Lock a run folder for this process.
 
     Raises:
         OneLabelError: another process trains in it.
@@ -179,15 +181,17 @@ def _claim(run: Path) -> int:
     handle = os.open(run, os.O_RDONLY)
     _held.add(handle)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise OneLabelError(
+                f"another process is training in {run}: wait for it, or give another --out"
+            ) from None
+        except OSError:
+            pass  # a file system without locks
+        yield
+    finally:
         _let_go(handle)
-        raise OneLabelError(
-            f"another process is training in {run}: wait for it, or give another --out"
-        ) from None
-    except OSError:
-        pass  # a file system without locks
-    return handle
 
 
 @contextmanager
@@ -197,19 +201,18 @@ def claimed(run: RunFolder, checkpoints: Checkpoints) -> Iterator[None]:
     Raises:
         OneLabelError: another process trains in it.
     """
-    handle = _claim(run.path)
-    try:
-        yield
-    except KeyboardInterrupt:
-        print(f"onelabel: {checkpoints.said()}", file=sys.stderr)
-        raise
-    finally:
-        _let_go(handle)
+    with _locked(run.path):
+        try:
+            yield
+        except KeyboardInterrupt:
+            print(f"onelabel: {checkpoints.said()}", file=sys.stderr)
+            raise
 
 
 def _let_go(handle: int) -> None:
-    _held.discard(handle)
-    os.close(handle)
+    if handle in _held:
+        _held.remove(handle)
+        os.close(handle)
 
 
 def _hold_nothing() -> None:
