@@ -33,12 +33,13 @@ def read_yaml(path: str | Path, what: str) -> Any:
         >>> read_yaml(path, "--rules")
         {'dog': {'name': 'threshold', 'positive': 0.8}, 'cat': 'none'}
     """
+    file = Path(path)
     try:
-        if Path(path).is_file() and Path(path).stat().st_size > _LARGEST:
+        if file.stat().st_size > _LARGEST:
             raise OneLabelError(f"{what} {path} is too large for settings: more than {_LARGEST:,} bytes")
-        if Path(path).exists() and not Path(path).is_file():  # reading a device may never end
+        if not file.is_file():  # reading a device may never end
             raise OneLabelError(f"{what} {path} is not a regular file")
-        text = Path(path).read_text(encoding="utf-8")
+        text = file.read_text(encoding="utf-8")
         _require_plain(text, f"{what} {path}")
         return yaml.safe_load(text)
     except OSError as error:
